@@ -1,0 +1,222 @@
+/* block32.c - y = W x for the types in blocks of 32 and A32 activations.
+ * SPDX-License-Identifier: MIT
+ * Eight rows at once: the 32 products of a row's block are added to 8 lanes (vpmaddubsw, vpmaddwd), eight
+ * such vectors to one with a row in each lane, and that takes the one float step of the block.
+ *
+ * vpmaddubsw multiplies unsigned by signed bytes and saturates at 16 bits. Quants 0..31 are its unsigned
+ * operand as they are (|sum| <= 2 * 31 * 127 = 7874), and an offset of the type is subtracted later, times
+ * the sum of x. Signed weights are |w| times x with the sign of w: 2 * 128 * 127 = 32512, also for the -128
+ * that Q8_0 allows, because x is never -128. */
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/level.h"
+
+#include "formats/blocks.h"
+#include "formats/iq_grids.h"
+
+/* ---- Unpack: 32 bytes of one block ---- */
+
+/* 16 bytes of nibbles: the low ones in the low half. */
+static inline __m256i unpack_nibbles(const uint8_t *qs) {
+    const __m128i packed = load128(qs);
+    const __m256i both =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(packed), _mm_srli_epi16(packed, 4), 1);
+    return _mm256_and_si256(both, _mm256_set1_epi8(15));
+}
+
+/* 16 where bit i is set, byte i of 32. */
+static inline __m256i unpack_fifth_bits(const uint8_t *qh) {
+    int32_t bits;
+    memcpy(&bits, qh, sizeof bits);
+    const __m256i spread =
+        _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i each = _mm256_set1_epi64x((long long)0x8040201008040201);
+    const __m256i bytes = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread), each);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(bytes, each), _mm256_set1_epi8(16));
+}
+
+static inline __m256i lookup(__m256i nibbles, const int8_t levels[16]) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load128(levels)), nibbles);
+}
+
+typedef __m256i unpack32_function(const uint8_t *block);
+
+static inline __m256i unpack_q4_0(const uint8_t *block) {
+    return unpack_nibbles(block + offsetof(struct block_q4_0, qs));
+}
+
+static inline __m256i unpack_q4_1(const uint8_t *block) {
+    return unpack_nibbles(block + offsetof(struct block_q4_1, qs));
+}
+
+static inline __m256i unpack_q5_0(const uint8_t *block) {
+    return _mm256_or_si256(unpack_nibbles(block + offsetof(struct block_q5_0, qs)),
+                           unpack_fifth_bits(block + offsetof(struct block_q5_0, qh)));
+}
+
+static inline __m256i unpack_q5_1(const uint8_t *block) {
+    return _mm256_or_si256(unpack_nibbles(block + offsetof(struct block_q5_1, qs)),
+                           unpack_fifth_bits(block + offsetof(struct block_q5_1, qh)));
+}
+
+static inline __m256i unpack_q8_0(const uint8_t *block) {
+    return load256(block + offsetof(struct block_q8_0, qs));
+}
+
+static inline __m256i unpack_iq4_nl(const uint8_t *block) {
+    return lookup(unpack_nibbles(block + offsetof(struct block_iq4_nl, qs)), iq4_levels);
+}
+
+static inline __m256i unpack_mxfp4(const uint8_t *block) {
+    static const int8_t levels[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+    return lookup(unpack_nibbles(block + offsetof(struct block_mxfp4, qs)), levels);
+}
+
+/* ---- Scales of 8 rows ---- */
+
+typedef __m256 scales_function(const uint8_t *const row[8], size_t offset);
+
+/* 2^(e - 128): exponent e - 1 of a float, or the subnormals 2^21 and 2^22 units for e = 0 and 1. */
+static inline __m256 scales_e8m0(const uint8_t *const row[8], size_t offset) {
+    const __m256i e = _mm256_setr_epi32(row[0][offset], row[1][offset], row[2][offset], row[3][offset],
+                                        row[4][offset], row[5][offset], row[6][offset], row[7][offset]);
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), e);
+    const __m256i is_normal = _mm256_cmpgt_epi32(e, _mm256_set1_epi32(1));
+    return _mm256_castsi256_ps(_mm256_blendv_epi8(subnormal, normal, is_normal));
+}
+
+/* ---- Multiply ---- */
+
+struct type32 {
+    size_t block_bytes;
+    unpack32_function *unpack;
+    scales_function *scales; /* at offset 0 of a block */
+    bool is_signed;          /* unpack gives signed weights; otherwise quants, from which */
+    int offset;              /* is subtracted */
+    size_t min_offset;       /* of the f16 minimum in a block; 0: there is none */
+};
+
+enum { MAX_TOKENS = 2 }; /* at once: with 3 the sums no longer fit the registers */
+
+TEMPLATE __m256i dot32(bool is_signed, __m256i w, __m256i w_abs, __m256i x) {
+    const __m256i pairs =
+        is_signed ? _mm256_maddubs_epi16(w_abs, _mm256_sign_epi8(x, w)) : _mm256_maddubs_epi16(w, x);
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+/* Block i of 8 rows times n_tokens tokens: a row's exact integer in each lane of sums[]. */
+TEMPLATE void dot_blocks(struct type32 type, const uint8_t *const row[8], size_t at, const int8_t *q,
+                         size_t n, size_t n_tokens, __m256i sums[MAX_TOKENS]) {
+    __m256i halves[2][MAX_TOKENS];
+    UNROLL
+    for (size_t half = 0; half < 2; half++) {
+        __m256i u[MAX_TOKENS][4];
+        UNROLL
+        for (size_t r = 0; r < 4; r++) {
+            const __m256i w = type.unpack(row[4 * half + r] + at), w_abs = _mm256_abs_epi8(w);
+            UNROLL
+            for (size_t t = 0; t < n_tokens; t++)
+                u[t][r] = dot32(type.is_signed, w, w_abs, load256(q + t * n));
+        }
+        UNROLL
+        for (size_t t = 0; t < n_tokens; t++)
+            halves[half][t] = sum_halves(u[t][0], u[t][1], u[t][2], u[t][3]);
+    }
+    UNROLL
+    for (size_t t = 0; t < n_tokens; t++)
+        sums[t] = join_halves(halves[0][t], halves[1][t]);
+}
+
+/* Outputs of 8 rows and n_tokens tokens from t on, n_out <= 8 of them stored. next: the tile that is
+ * prefetched meanwhile, or NULL. */
+TEMPLATE void tile32(struct type32 type, const uint8_t *const row[8], size_t n_out, const struct acts *x,
+                     size_t t0, size_t n_tokens, float *y, size_t y_stride, const uint8_t *next) {
+    const size_t n_blocks = x->n / 32;
+    __m256 acc[MAX_TOKENS];
+    UNROLL
+    for (size_t t = 0; t < n_tokens; t++)
+        acc[t] = _mm256_setzero_ps();
+    for (size_t i = 0; i < n_blocks; i++) {
+        const size_t at = i * type.block_bytes;
+        __m256i sums[MAX_TOKENS];
+        dot_blocks(type, row, at, x->q + t0 * x->n + i * 32, x->n, n_tokens, sums);
+        const __m256 d = type.scales(row, at);
+        UNROLL
+        for (size_t t = 0; t < n_tokens; t++) {
+            const size_t block = (t0 + t) * n_blocks + i;
+            if (type.offset)
+                sums[t] = _mm256_sub_epi32(sums[t], _mm256_set1_epi32(type.offset * x->sum[block]));
+            __m256 r = _mm256_mul_ps(d, _mm256_cvtepi32_ps(sums[t]));
+            if (type.min_offset)
+                r = _mm256_fmadd_ps(gather8_f16(row, at + type.min_offset),
+                                    _mm256_set1_ps((float)x->sum[block]), r);
+            acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x->d[block]), r, acc[t]);
+        }
+        if (next)
+            prefetch(next + i * 8 * type.block_bytes, 8 * type.block_bytes);
+    }
+    UNROLL
+    for (size_t t = 0; t < n_tokens; t++)
+        _mm256_maskstore_ps(y + t * y_stride, first_lanes(n_out), acc[t]);
+}
+
+TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                       const struct acts *x, float *y, size_t y_stride) {
+    for (size_t r = 0; r < n_rows; r += 8) {
+        const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
+        const uint8_t *row[8], *next = n_rows - r >= 16 ? w + (r + 8) * row_bytes : NULL;
+        for (size_t i = 0; i < 8; i++) /* a last tile computes its last row several times */
+            row[i] = w + (r + (i < n_out ? i : n_out - 1)) * row_bytes;
+        size_t t = 0;
+        for (; t + 2 <= x->n_tokens; t += 2, next = NULL)
+            tile32(type, row, n_out, x, t, 2, y + t * y_stride + r, y_stride, next);
+        if (t < x->n_tokens)
+            tile32(type, row, n_out, x, t, 1, y + t * y_stride + r, y_stride, next);
+    }
+}
+
+/* ---- The types ---- */
+
+void matmul_q4_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                      size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_q4_0), unpack_q4_0, gather8_f16, false, 8, 0 };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+void matmul_q4_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                      size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_q4_1),     unpack_q4_1, gather8_f16, false, 0,
+                                 offsetof(struct block_q4_1, m) };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+void matmul_q5_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                      size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_q5_0), unpack_q5_0, gather8_f16, false, 16, 0 };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+void matmul_q5_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                      size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_q5_1),     unpack_q5_1, gather8_f16, false, 0,
+                                 offsetof(struct block_q5_1, m) };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+void matmul_q8_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                      size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_q8_0), unpack_q8_0, gather8_f16, true, 0, 0 };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+void matmul_iq4_nl_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                        size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_iq4_nl), unpack_iq4_nl, gather8_f16, true, 0, 0 };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+void matmul_mxfp4_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                       size_t y_stride) {
+    const struct type32 type = { sizeof(struct block_mxfp4), unpack_mxfp4, scales_e8m0, true, 0, 0 };
+    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+}

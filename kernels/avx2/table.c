@@ -1,0 +1,33 @@
+/* table.c - the AVX2 level (with FMA and F16C): what it does better than the scalar one.
+ * SPDX-License-Identifier: MIT */
+#include "kernels/avx2/level.h"
+#include "kernels/levels.h"
+
+void kernels_fill_avx2(struct kernels *k) {
+    k->matmul[TYPE_F32] = matmul_f32_avx2;
+    k->matmul[TYPE_F16] = matmul_f16_avx2;
+    k->matmul[TYPE_BF16] = matmul_bf16_avx2;
+    k->matmul[TYPE_Q4_0] = matmul_q4_0_avx2;
+    k->matmul[TYPE_Q4_1] = matmul_q4_1_avx2;
+    k->matmul[TYPE_Q5_0] = matmul_q5_0_avx2;
+    k->matmul[TYPE_Q5_1] = matmul_q5_1_avx2;
+    k->matmul[TYPE_Q8_0] = matmul_q8_0_avx2;
+    k->matmul[TYPE_IQ4_NL] = matmul_iq4_nl_avx2;
+    k->matmul[TYPE_MXFP4] = matmul_mxfp4_avx2;
+    k->quantize[ACT_A32] = quantize_a32_avx2;
+    k->quantize[ACT_A256_16] = quantize_a256_16_avx2;
+    k->quantize[ACT_A256_32] = quantize_a256_32_avx2;
+    k->rms_norm = rms_norm_avx2;
+    k->add = add_avx2;
+    k->add_scaled = add_scaled_avx2;
+    k->silu_mul = silu_mul_avx2;
+    k->softmax = softmax_avx2;
+    k->rope_pairs = rope_pairs_avx2;
+    k->store_key[CACHE_F16] = store_key_f16_avx2;
+    k->store_value[CACHE_F16] = store_value_f16_avx2;
+    k->attn_scores[CACHE_F32] = attn_scores_f32_avx2;
+    k->attn_scores[CACHE_F16] = attn_scores_f16_avx2;
+    k->attn_softmax = attn_softmax_avx2;
+    k->attn_values[CACHE_F32] = attn_values_f32_avx2;
+    k->attn_values[CACHE_F16] = attn_values_f16_avx2;
+}

@@ -1,0 +1,125 @@
+/* kernels.c - the table of levels, and the memory of quantized activations.
+ * SPDX-License-Identifier: MIT */
+#include "kernels/kernels.h"
+
+#include "kernels/cpu.h"
+#include "kernels/levels.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct level {
+    const char *name;
+    uint64_t needs; /* features; those of a level contain those of every level before it */
+    void (*fill)(struct kernels *k);
+};
+
+/* Plainest first. A level's table is made by the fill functions up to and including its own. */
+static const struct level levels[] = {
+    {"scalar", 0,                             kernels_fill_c   },
+#if defined(__x86_64__)
+    { "avx2",  CPU_AVX2 | CPU_FMA | CPU_F16C, kernels_fill_avx2},
+#endif
+};
+
+enum { N_LEVELS = sizeof levels / sizeof levels[0] };
+
+const char *kernels_level(size_t i) {
+    return i < N_LEVELS ? levels[i].name : NULL;
+}
+
+static bool usable(const struct level *level) {
+    return (cpu_features() & level->needs) == level->needs;
+}
+
+/* The index of a level by name, the best usable one for NULL; N_LEVELS if there is none. */
+static size_t find_level(const char *name) {
+    for (size_t i = N_LEVELS; i-- > 0;)
+        if (name ? strcmp(levels[i].name, name) == 0 : usable(&levels[i]))
+            return i;
+    return N_LEVELS;
+}
+
+bool kernels_usable(const char *level) {
+    size_t i = find_level(level);
+    return i < N_LEVELS && usable(&levels[i]);
+}
+
+bool kernels_init(struct kernels *k, const char *level) {
+    size_t last = find_level(level);
+    if (last == N_LEVELS || !usable(&levels[last]))
+        return false;
+    memset(k, 0, sizeof *k);
+    for (size_t i = 0; i <= last; i++)
+        levels[i].fill(k);
+    k->name = levels[last].name;
+    return true;
+}
+
+static const uint8_t act_forms[TYPE_COUNT] = {
+    [TYPE_F32] = ACT_F32,        [TYPE_F16] = ACT_F32,        [TYPE_BF16] = ACT_F32,
+    [TYPE_Q4_0] = ACT_A32,       [TYPE_Q4_1] = ACT_A32,       [TYPE_Q5_0] = ACT_A32,
+    [TYPE_Q5_1] = ACT_A32,       [TYPE_Q8_0] = ACT_A32,       [TYPE_IQ4_NL] = ACT_A32,
+    [TYPE_MXFP4] = ACT_A32,      [TYPE_Q2_K] = ACT_A256_32,   [TYPE_Q3_K] = ACT_A256_32,
+    [TYPE_Q4_K] = ACT_A256_32,   [TYPE_Q5_K] = ACT_A256_32,   [TYPE_Q6_K] = ACT_A256_16,
+    [TYPE_IQ4_XS] = ACT_A256_32, [TYPE_IQ3_S] = ACT_A256_32,  [TYPE_IQ3_XXS] = ACT_A256_32,
+    [TYPE_IQ2_S] = ACT_A256_32,  [TYPE_IQ2_XS] = ACT_A256_32, [TYPE_IQ2_XXS] = ACT_A256_32,
+    [TYPE_IQ1_S] = ACT_A256_32,  [TYPE_IQ1_M] = ACT_A256_32,  [TYPE_TQ1_0] = ACT_A256_32,
+    [TYPE_TQ2_0] = ACT_A256_32,
+};
+
+enum act_form act_form_of(uint32_t type) {
+    return type < TYPE_COUNT ? (enum act_form)act_forms[type] : ACT_NONE;
+}
+
+/* Bytes that each array of a form has per block: the layout of acts_place(). */
+struct act_layout {
+    size_t block; /* values */
+    size_t d, sum, a, g16, g32;
+};
+
+enum { F4 = sizeof(float), I4 = sizeof(int32_t), I2 = sizeof(int16_t) };
+
+/* clang-format off */
+static const struct act_layout layouts[ACT_FORMS] = {
+    /*                block   d sum   a      g16     g32 */
+    [ACT_A32]     = {    32, F4, I4,  0,       0,      0 },
+    [ACT_A256_16] = {   256, F4,  0, 16, 16 * I2,      0 },
+    [ACT_A256_32] = {   256, F4,  0,  8, 16 * I2, 8 * I2 },
+};
+/* clang-format on */
+
+enum { ARRAY_ALIGNMENT = 64 }; /* a cache line */
+
+/* Take the next array: its address (NULL for one the form lacks, or to measure), *used moved past it. */
+static void *take(unsigned char *memory, size_t bytes, size_t *used) {
+    void *p = memory && bytes ? memory + *used : NULL;
+    *used += (bytes + ARRAY_ALIGNMENT - 1) / ARRAY_ALIGNMENT * ARRAY_ALIGNMENT;
+    return p;
+}
+
+/* Place the arrays (not for NULL) and return the bytes they take. */
+static size_t place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, unsigned char *memory) {
+    const struct act_layout *l = &layouts[form];
+    *acts = (struct acts){ .form = form, .n = n, .n_tokens = n_tokens };
+    if (!l->block)
+        return 0;
+    assert(n % l->block == 0);
+    size_t n_blocks = n_tokens * (n / l->block), used = 0;
+    acts->q = take(memory, n_tokens * n, &used);
+    acts->d = take(memory, n_blocks * l->d, &used);
+    acts->sum = take(memory, n_blocks * l->sum, &used);
+    acts->a = take(memory, n_blocks * l->a, &used);
+    acts->g16 = take(memory, n_blocks * l->g16, &used);
+    acts->g32 = take(memory, n_blocks * l->g32, &used);
+    return used;
+}
+
+size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens) {
+    struct acts acts;
+    return place(&acts, form, n, n_tokens, NULL);
+}
+
+void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory) {
+    place(acts, form, n, n_tokens, memory);
+}

@@ -1,0 +1,135 @@
+/* kernels.h - the arithmetic of quern: one table of functions per instruction set.
+ * SPDX-License-Identifier: MIT
+ *
+ * A level fills a struct kernels; kernels/c is the definition, and every other level gives the same bits
+ * (canonical arithmetic, below), so levels, thread counts and batch sizes never show in a result. Float
+ * is IEEE binary32, to nearest even, subnormals kept; fma is fused, and only where written. A result
+ * that is NaN is only promised to be NaN. Functions are pure: no state, no allocation, no failure; the
+ * caller has checked shapes. Pointers may have any alignment; outputs do not overlap inputs unless said.
+ *
+ * Rows-times-tokens products ("matmul"), by the form of their activations:
+ *   ACT_F32     weights F32 F16 BF16: 16 lanes, lane l takes k = l mod 16 in order, acc_l = fma(w, x, acc_l)
+ *               from +0; then lanes are added as l+8, l+4, l+2, l+1.
+ *   ACT_A32     weights in blocks of 32: acc = fma(dx, fl(dw * f32(I)), acc) per block in order of k, with
+ *               the exact integer I = sum w*x. With a minimum m (Q4_1, Q5_1): t = fl(dw * f32(I)),
+ *               t = fma(m, f32(sum x), t), acc = fma(dx, t, acc).
+ *   ACT_A256_*  super-blocks of 256: I = sum over sub-blocks j of sc_j * a_j * S_j, S_j = sum q*x, exact in
+ *               int32; acc = fma(dx, fl(dw * f32(I)), acc). With minima (Q2_K, Q4_K, Q5_K), M = sum m_j * g_j:
+ *               t = fl(dw * f32(I)), t = fma(-dm, f32(M), t), acc = fma(dx, t, acc).
+ * Per type: kernels/README.md. */
+#ifndef QUERN_KERNELS_KERNELS_H
+#define QUERN_KERNELS_KERNELS_H
+
+#include "formats/types.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- Activations ---- */
+
+enum act_form {
+    ACT_NONE,    /* a type that cannot be multiplied */
+    ACT_F32,     /* as they are */
+    ACT_A32,     /* blocks of 32: int8 x, float dx */
+    ACT_A256_16, /* super-blocks of 256 with an integer sub-scale per 16: Q6_K */
+    ACT_A256_32, /* the same per 32: every other type of 256 */
+    ACT_FORMS,
+};
+
+/* Which form a weight type is multiplied with. A property of the type, not of the level. */
+enum act_form act_form_of(uint32_t type);
+
+/* n_tokens rows of n values in one form. Value k of row t stands for d * a * q (A256) or d * q (A32). */
+struct acts {
+    enum act_form form;
+    size_t n, n_tokens;
+    const float *x; /* ACT_F32: [n_tokens][n], the caller's; NULL in the other forms */
+    int8_t *q;      /* [n_tokens][n], -127..127 */
+    float *d;       /* [n_tokens][n / 32] (A32) or [n_tokens][n / 256]; NaN marks a block with NaN or Inf */
+    int32_t *sum;   /* A32: [n_tokens][n / 32], sum of the block's q */
+    uint8_t *a;     /* A256: [n_tokens][n / 16] or [n_tokens][n / 32], 1..8 */
+    int16_t *g16;   /* A256: [n_tokens][n / 16], a times the sum of 16 q: at most 8 * 127 * 16 = 16256 */
+    int16_t *g32;   /* A256_32: [n_tokens][n / 32], a times the sum of 32 q: at most 32512 */
+};
+
+/* Bytes that acts_place() needs for a form; 0 for ACT_F32. n is a multiple of the form's block. */
+size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens);
+/* Point the arrays of acts into memory [acts_bytes], 64-byte aligned. For ACT_F32 set x yourself. */
+void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory);
+
+/* ---- Attention ----
+ * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,
+ * [n_positions][head_dim]. Positions are taken in blocks of ATTN_BLOCK. */
+
+enum cache_type { CACHE_F32, CACHE_F16, CACHE_TYPES };
+
+enum { ATTN_TILE = 16, ATTN_BLOCK = 64 };
+
+/* The running softmax of one query. Start with m = -INFINITY and l = 0. */
+struct attn_softmax {
+    float m;     /* largest score so far */
+    float l[16]; /* sums of exp(score - m), lane = position mod 16 */
+};
+
+/* ---- The table ---- */
+
+/* y[t * y_stride + r] = dot(row r of w, row t of x), r < n_rows, t < x->n_tokens. Row r begins at
+ * w + r * row_bytes and has x->n values. Reads nothing outside the n_rows rows. */
+typedef void kernel_matmul(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                           size_t y_stride);
+
+struct kernels {
+    const char *name; /* of the level */
+
+    kernel_matmul *matmul[TYPE_COUNT]; /* NULL for types of form ACT_NONE */
+
+    /* x [n]: row t of acts (KERNELS: sections on A32 and A256). NULL for ACT_F32. */
+    void (*quantize[ACT_FORMS])(const float *x, const struct acts *acts, size_t t);
+
+    /* y[i] = fl(fl(x[i] * r) * w[i]), r = 1 / sqrt(S / n + eps), S = sum x*x by the ACT_F32 rule.
+     * y may be x. */
+    void (*rms_norm)(const float *x, const float *w, float eps, float *y, size_t n);
+    /* x[i] = fl(x[i] + y[i]) */
+    void (*add)(float *x, const float *y, size_t n);
+    /* x[i] = fma(scale, y[i], x[i]) */
+    void (*add_scaled)(float *x, const float *y, float scale, size_t n);
+    /* y[i] = fl(fl(gate[i] / fl(1 + exp(-gate[i]))) * up[i]). y may be gate or up. */
+    void (*silu_mul)(const float *gate, const float *up, float *y, size_t n);
+    /* x[i] = fl(e_i * fl(1 / L)), e_i = exp(fl(x[i] - max)), L = sum of e by 16 lanes (as ACT_F32, with
+     * plain additions). */
+    void (*softmax)(float *x, size_t n);
+    /* Adjacent pairs of x [n] are rotated: x0' = fma(x0, c, -fl(x1 * s)), x1' = fma(x1, c, fl(x0 * s));
+     * cs [n / 2][2] holds cosine and sine. */
+    void (*rope_pairs)(float *x, const float *cs, size_t n);
+
+    /* Store a key: k [head_dim] into lane `lane` of a tile, rounded to the cache's type. */
+    void (*store_key[CACHE_TYPES])(const float *k, size_t head_dim, void *tile, size_t lane);
+    /* Store a value row. */
+    void (*store_value[CACHE_TYPES])(const float *v, size_t head_dim, void *row);
+    /* s[p] for the 16 * n_tiles positions: a chain over d, s = fma(k_d, q_d, s) from +0. */
+    void (*attn_scores[CACHE_TYPES])(const float *q, size_t head_dim, const void *tiles, size_t n_tiles,
+                                     float *s);
+    /* Scores s[begin..end) of one block (begin < end <= ATTN_BLOCK) become p = exp(fl(s - m)). If the
+     * block's maximum exceeds state->m: m grows to it and the old sums and o [head_dim] are multiplied
+     * by exp(fl(old m - new m)). l[j mod 16] += p_j in order of j. */
+    void (*attn_softmax)(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
+                         size_t head_dim);
+    /* o_d = fma(p_j, v_jd, o_d) for j = 0..n-1 in order; rows [n][head_dim] are stride values apart. */
+    void (*attn_values[CACHE_TYPES])(const float *p, size_t n, const void *rows, size_t stride,
+                                     size_t head_dim, float *o);
+};
+
+/* exp(x): x clamped to [-126 ln 2, 127 ln 2] (NaN stays), n = the integer nearest to x * log2(e), f = the
+ * rest, by two fma, a polynomial in f by Horner with fma, times 2^n (exp.h). Relative error below 2e-7 for x
+ * in [-87, 88]. The scalar form, for the few places outside the table that need one value. */
+float kernels_exp(float x);
+
+/* Levels of this build, plainest first; NULL past the end. */
+const char *kernels_level(size_t i);
+/* Whether this CPU and operating system can run the level of that name. */
+bool kernels_usable(const char *level);
+/* Fill *k with a level, NULL for the best usable one. False if the build or the CPU lacks it. */
+bool kernels_init(struct kernels *k, const char *level);
+
+#endif

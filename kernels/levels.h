@@ -1,0 +1,12 @@
+/* levels.h - the functions that fill the kernel table, one per level of this build.
+ * SPDX-License-Identifier: MIT
+ * kernels.c calls them plainest first, so that each overwrites the entries it does better. */
+#ifndef QUERN_KERNELS_LEVELS_H
+#define QUERN_KERNELS_LEVELS_H
+
+#include "kernels/kernels.h"
+
+void kernels_fill_c(struct kernels *k); /* every entry */
+void kernels_fill_avx2(struct kernels *k);
+
+#endif

@@ -1,0 +1,137 @@
+/* pool.c - SPMD on OpenMP threads with a barrier of our own.
+ * SPDX-License-Identifier: MIT
+ * Why not the barrier of OpenMP: it either sleeps at once (10 us a wake-up, more than an operation of a
+ * small model takes) or spins for ever, depending on an environment variable. */
+#include "kernels/pool.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* About 20 us of pauses: longer than any gap inside a step, shorter than a time slice. */
+enum { SPIN_PAUSES = 1000, CACHE_LINE = 64 };
+
+/* What one thread writes while others spin on another field lies at least a cache line apart. */
+struct pool {
+    unsigned n_threads;
+    char pad0[CACHE_LINE];
+    atomic_uint n_arrived;
+    char pad1[CACHE_LINE];
+    atomic_uint generation; /* counts completed barriers */
+    atomic_uint n_sleeping;
+    char pad2[CACHE_LINE];
+    atomic_size_t next[POOL_DEALS];
+    char pad3[CACHE_LINE];
+    pthread_mutex_t mutex; /* only for sleeping on `woken` */
+    pthread_cond_t woken;
+};
+
+struct pool *pool_open(unsigned n_threads) {
+    assert(n_threads >= 1);
+    struct pool *pool = malloc(sizeof *pool);
+    if (!pool)
+        return NULL;
+    pool->n_threads = n_threads;
+    atomic_init(&pool->n_arrived, 0);
+    atomic_init(&pool->generation, 0);
+    atomic_init(&pool->n_sleeping, 0);
+    for (size_t i = 0; i < POOL_DEALS; i++)
+        atomic_init(&pool->next[i], 0);
+    if (pthread_mutex_init(&pool->mutex, NULL)) {
+        free(pool);
+        return NULL;
+    }
+    if (pthread_cond_init(&pool->woken, NULL)) {
+        pthread_mutex_destroy(&pool->mutex);
+        free(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+void pool_close(struct pool *pool) {
+    if (!pool)
+        return;
+    pthread_cond_destroy(&pool->woken);
+    pthread_mutex_destroy(&pool->mutex);
+    free(pool);
+}
+
+unsigned pool_n_threads(const struct pool *pool) { return pool->n_threads; }
+
+static inline void cpu_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void sleep_until_generation_leaves(struct pool *pool, unsigned generation) {
+    /* Sequentially consistent on both sides: either the last thread sees n_sleeping and takes the mutex
+     * to wake us, or we see the new generation and do not sleep. */
+    atomic_fetch_add(&pool->n_sleeping, 1);
+    pthread_mutex_lock(&pool->mutex);
+    while (atomic_load(&pool->generation) == generation)
+        pthread_cond_wait(&pool->woken, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+    atomic_fetch_sub(&pool->n_sleeping, 1);
+}
+
+void pool_barrier(struct worker *w) {
+    struct pool *pool = w->pool;
+    w->i_deal = 0;
+    if (w->n == 1) {
+        for (size_t i = 0; i < POOL_DEALS; i++)
+            atomic_store_explicit(&pool->next[i], 0, memory_order_relaxed);
+        return;
+    }
+    unsigned generation = atomic_load_explicit(&pool->generation, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&pool->n_arrived, 1, memory_order_acq_rel) + 1 == w->n) {
+        /* Everybody is here, so nobody holds a deal. */
+        for (size_t i = 0; i < POOL_DEALS; i++)
+            atomic_store_explicit(&pool->next[i], 0, memory_order_relaxed);
+        atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
+        atomic_store(&pool->generation, generation + 1);
+        if (atomic_load(&pool->n_sleeping)) {
+            pthread_mutex_lock(&pool->mutex);
+            pthread_cond_broadcast(&pool->woken);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+        return;
+    }
+    for (int i = 0; i < SPIN_PAUSES; i++) {
+        if (atomic_load_explicit(&pool->generation, memory_order_acquire) != generation)
+            return;
+        cpu_pause();
+    }
+    sleep_until_generation_leaves(pool, generation);
+}
+
+void pool_run(struct pool *pool, void (*body)(struct worker *w, void *arg), void *arg) {
+    if (pool->n_threads == 1) {
+        struct worker w = { .pool = pool, .id = 0, .n = 1 };
+        pool_barrier(&w);
+        body(&w, arg);
+        return;
+    }
+#pragma omp parallel num_threads(pool->n_threads)
+    {
+        struct worker w = { .pool = pool,
+                            .id = (unsigned)omp_get_thread_num(),
+                            .n = (unsigned)omp_get_num_threads() };
+        pool_barrier(&w); /* deals start at zero */
+        body(&w, arg);
+    }
+}
+
+unsigned pool_deal(struct worker *w) {
+    assert(w->i_deal < POOL_DEALS);
+    return w->i_deal++;
+}
+
+size_t pool_take(struct worker *w, unsigned deal, size_t chunk) {
+    return atomic_fetch_add_explicit(&w->pool->next[deal], chunk, memory_order_relaxed);
+}

@@ -1,0 +1,47 @@
+/* pool.h - a team of threads that runs one function together.
+ * SPDX-License-Identifier: MIT
+ * OpenMP keeps the threads; inside pool_run() every thread executes the same body (SPMD), takes its share
+ * of each operation and meets the others at pool_barrier(). The barrier spins briefly, because in decode
+ * the others are a microsecond away, then sleeps, because a spinning thread burns the time slice that
+ * the thread it waits for may need. */
+#ifndef QUERN_KERNELS_POOL_H
+#define QUERN_KERNELS_POOL_H
+
+#include <stddef.h>
+
+struct pool;
+
+/* One thread's place in a run. */
+struct worker {
+    struct pool *pool;
+    unsigned id; /* 0..n-1; 0 is the thread that called pool_run() */
+    unsigned n;
+    unsigned i_deal; /* deals opened since the last barrier */
+};
+
+enum { POOL_DEALS = 8 }; /* deals that may be opened between two barriers */
+
+/* n_threads >= 1. NULL if memory is short. */
+struct pool *pool_open(unsigned n_threads);
+void pool_close(struct pool *pool); /* accepts NULL */
+unsigned pool_n_threads(const struct pool *pool);
+
+/* Call body on every thread of the team and return when all have returned. The system may grant fewer
+ * threads than asked for; worker.n tells. All must pass the same barriers. Not for two callers at once. */
+void pool_run(struct pool *pool, void (*body)(struct worker *w, void *arg), void *arg);
+
+void pool_barrier(struct worker *w);
+
+/* The part of 0..n-1 that is this worker's when shares are fixed. */
+static inline void pool_share(const struct worker *w, size_t n, size_t *begin, size_t *end) {
+    size_t each = n / w->n, more = n % w->n; /* the first `more` workers take one more */
+    *begin = w->id * each + (w->id < more ? w->id : more);
+    *end = *begin + each + (w->id < more ? 1 : 0);
+}
+
+/* Dealing in chunks, so that a thread that lost its core does not hold up the rest: all workers open the
+ * same deals in the same order, then each calls pool_take() until it returns n or more. */
+unsigned pool_deal(struct worker *w);
+size_t pool_take(struct worker *w, unsigned deal, size_t chunk);
+
+#endif
