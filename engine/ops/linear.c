@@ -1,0 +1,78 @@
+/* linear.c - matrix products: one input, one or several matrices.
+ * SPDX-License-Identifier: MIT
+ * The input is brought into the form that the weights are multiplied with once and shared by all
+ * matrices of the group (q, k, v). Recipes mix types with at most two forms in a group. */
+#include "engine/ops/ops.h"
+
+#include <assert.h>
+
+enum { MAX_FORMS = 2 };
+
+/* Bytes of weights that a worker takes at a time: small enough to even out, large enough that the
+ * prefetch of the next rows is seldom lost at a hand-over. */
+static const size_t chunk_bytes = 256 * 1024;
+
+/* Rows a worker takes at a time: a multiple of 8, the row tile of the kernels. */
+static size_t chunk_rows(const struct worker *w, const struct matrix *m) {
+    size_t by_bytes = chunk_bytes / m->row_bytes;
+    size_t by_workers = (m->n_out + 4 * w->n - 1) / (4 * w->n);
+    size_t rows = by_bytes < by_workers ? by_bytes : by_workers;
+    return rows < 8 ? 8 : rows / 8 * 8;
+}
+
+static size_t collect_forms(const struct linear *outputs, size_t n_outputs, enum act_form forms[MAX_FORMS]) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_outputs; i++) {
+        enum act_form form = act_form_of(outputs[i].matrix->type);
+        size_t j = 0;
+        while (j < n && forms[j] != form)
+            j++;
+        if (j < n)
+            continue;
+        assert(n < MAX_FORMS);
+        forms[n++] = form;
+    }
+    return n;
+}
+
+static void multiply(struct worker *w, const struct step *s, const struct acts *acts, const struct linear *out) {
+    const struct matrix *m = out->matrix;
+    kernel_matmul *matmul = s->kernels->matmul[m->type];
+    size_t chunk = chunk_rows(w, m);
+    unsigned deal = pool_deal(w);
+    for (size_t begin; (begin = pool_take(w, deal, chunk)) < m->n_out;) {
+        size_t n = m->n_out - begin < chunk ? m->n_out - begin : chunk;
+        matmul(m->data + begin * m->row_bytes, m->row_bytes, n, acts, out->y + begin, m->n_out);
+        if (out->bias)
+            for (size_t t = 0; t < acts->n_tokens; t++)
+                s->kernels->add(out->y + t * m->n_out + begin, out->bias + begin, n);
+    }
+}
+
+void op_linear(struct worker *w, const struct step *s, const float *in, size_t n_tokens,
+               const struct linear *outputs, size_t n_outputs) {
+    assert(n_outputs <= POOL_DEALS);
+    size_t n_in = outputs[0].matrix->n_in, begin, end;
+    enum act_form forms[MAX_FORMS];
+    struct acts acts[MAX_FORMS];
+    size_t n_forms = collect_forms(outputs, n_outputs, forms);
+    pool_share(w, n_tokens, &begin, &end);
+    bool must_wait = false;
+    for (size_t i = 0; i < n_forms; i++) {
+        acts_place(&acts[i], forms[i], n_in, n_tokens, s->scratch->acts[i]);
+        if (forms[i] == ACT_F32) {
+            acts[i].x = in;
+            continue;
+        }
+        must_wait = true;
+        for (size_t t = begin; t < end; t++)
+            s->kernels->quantize[forms[i]](in + t * n_in, &acts[i], t);
+    }
+    if (must_wait)
+        pool_barrier(w);
+    for (size_t i = 0; i < n_outputs; i++) {
+        size_t j = forms[0] == act_form_of(outputs[i].matrix->type) ? 0 : 1;
+        multiply(w, s, &acts[j], &outputs[i]);
+    }
+    pool_barrier(w);
+}
