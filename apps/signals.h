@@ -1,0 +1,23 @@
+/* signals.h - Ctrl-C, and files that shrink while they are mapped.
+ * SPDX-License-Identifier: MIT
+ * signals.c holds the only mutable file-scope state of quern: a signal handler can reach nothing else. */
+#ifndef QUERN_APPS_SIGNALS_H
+#define QUERN_APPS_SIGNALS_H
+
+#include <stdbool.h>
+
+/* From here on the first SIGINT or SIGTERM is only remembered, so that work can stop in good order; the
+ * second of the same kind kills. */
+void interrupt_catch(void);
+
+/* Whether one came; user is ignored. The form of struct quern_session_options.interrupt. */
+bool interrupted(void *user);
+
+/* Its number; SIGINT's when none came. */
+int interrupt_signal(void);
+
+/* Name the file whose mapping a SIGBUS will concern: reading a page that another program has cut off ends
+ * with one line and status 1. path must live as long as the process. */
+void mapped_file_watch(const char *path);
+
+#endif
