@@ -11,8 +11,8 @@ enum exit_status {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
-    EXIT_CONTEXT = 3,      /* the prompt does not fit the context */
-    EXIT_SIGNALLED = 128,  /* plus the number of the signal: 130 for Ctrl-C */
+    EXIT_CONTEXT = 3,     /* the prompt does not fit the context */
+    EXIT_SIGNALLED = 128, /* plus the number of the signal: 130 for Ctrl-C */
 };
 
 struct command {

@@ -26,28 +26,57 @@ struct complete_settings {
 #define AT(member) .offset = offsetof(struct complete_settings, member)
 
 static const struct option complete_options[] = {
-    { .names = { "-n", "--predict", "--n-predict" }, .kind = OPTION_INTEGER, .metavar = "N", AT(n_predict),
-      .min = -1, .max = INT32_MAX, .initial = 256,
+    { .names = { "-n", "--predict", "--n-predict" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      AT(n_predict),
+      .min = -1,
+      .max = INT32_MAX,
+      .initial = 256,
       .help = "tokens to write at most; -1: until the model ends the text or the context is full" },
-    { .names = { "--ignore-eos" }, .kind = OPTION_FLAG, AT(ignore_eos),
+    { .names = { "--ignore-eos" },
+      .kind = OPTION_FLAG,
+      AT(ignore_eos),
       .help = "never let the model end the text" },
-    { .names = { "--display-prompt" }, .off_names = { "--no-display-prompt" }, .kind = OPTION_FLAG,
-      .initial = 1, AT(display_prompt), .help = "print the prompt before its continuation" },
-    { .names = { "-sp", "--special" }, .kind = OPTION_FLAG, AT(special),
+    { .names = { "--display-prompt" },
+      .off_names = { "--no-display-prompt" },
+      .kind = OPTION_FLAG,
+      .initial = 1,
+      AT(display_prompt),
+      .help = "print the prompt before its continuation" },
+    { .names = { "-sp", "--special" },
+      .kind = OPTION_FLAG,
+      AT(special),
       .help = "the text of a control token (</s>) in the prompt becomes that token, and control tokens that "
               "the model writes are printed; without it they are plain text and not printed" },
-    { .names = { "--json" }, .kind = OPTION_FLAG, AT(json),
+    { .names = { "--json" },
+      .kind = OPTION_FLAG,
+      AT(json),
       .help = "print one JSON object at the end, and no text before it" },
 };
 
 static const struct option context_options[] = {
-    { .names = { "-c", "--ctx-size" }, .kind = OPTION_INTEGER, .metavar = "N", AT(n_ctx), .max = INT32_MAX,
+    { .names = { "-c", "--ctx-size" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      AT(n_ctx),
+      .max = INT32_MAX,
       .help = "tokens that prompt and continuation may have together; 0: what the model was trained for, at "
               "most 4096" },
-    { .names = { "-ctk", "--cache-type-k" }, .kind = OPTION_CHOICE, .metavar = "TYPE", AT(cache_k),
-      .initial = QUERN_CACHE_F16, .choices = cache_types, .help = "how keys are kept" },
-    { .names = { "-ctv", "--cache-type-v" }, .kind = OPTION_CHOICE, .metavar = "TYPE", AT(cache_v),
-      .initial = QUERN_CACHE_F16, .choices = cache_types, .help = "how values are kept" },
+    { .names = { "-ctk", "--cache-type-k" },
+      .kind = OPTION_CHOICE,
+      .metavar = "TYPE",
+      AT(cache_k),
+      .initial = QUERN_CACHE_F16,
+      .choices = cache_types,
+      .help = "how keys are kept" },
+    { .names = { "-ctv", "--cache-type-v" },
+      .kind = OPTION_CHOICE,
+      .metavar = "TYPE",
+      AT(cache_v),
+      .initial = QUERN_CACHE_F16,
+      .choices = cache_types,
+      .help = "how values are kept" },
 };
 
 #undef AT
@@ -141,7 +170,8 @@ static enum quern_status tokenize_prompt(struct completion *c, struct quern_erro
     c->prompt_ids = malloc((n + add) * sizeof *ids); /* n < 2^31 */
     if (c->prompt_ids) {
         c->prompt_ids[0] = bos;
-        memcpy(c->prompt_ids + add, ids, n * sizeof *ids);
+        if (n)
+            memcpy(c->prompt_ids + add, ids, n * sizeof *ids);
         c->n_prompt = n + add;
     }
     quern_free(ids);
@@ -150,16 +180,18 @@ static enum quern_status tokenize_prompt(struct completion *c, struct quern_erro
 
 static enum quern_status check_context(const struct completion *c, struct quern_error *err) {
     enum { STEP = 256 };
-    size_t n_ctx = quern_session_n_ctx(c->session), wanted = c->s->n_predict < 0 ? STEP : (size_t)c->s->n_predict;
+    size_t n_ctx = quern_session_n_ctx(c->session),
+           wanted = c->s->n_predict < 0 ? STEP : (size_t)c->s->n_predict;
     if (c->n_prompt <= n_ctx) {
         if (n_ctx > c->info.n_ctx_train && !c->s->messages.quiet)
             complain("note: the context of %zu tokens is longer than the %zu that the model was trained for",
                      n_ctx, c->info.n_ctx_train);
         return QUERN_OK;
     }
-    return fail(err, QUERN_CONTEXT, "the prompt has %zu tokens, the context %zu; use -c %zu (the model was trained "
-                "for %zu)", c->n_prompt, n_ctx, (c->n_prompt + wanted + STEP - 1) / STEP * STEP,
-                c->info.n_ctx_train);
+    return fail(err, QUERN_CONTEXT,
+                "the prompt has %zu tokens, the context %zu; use -c %zu (the model was trained "
+                "for %zu)",
+                c->n_prompt, n_ctx, (c->n_prompt + wanted + STEP - 1) / STEP * STEP, c->info.n_ctx_train);
 }
 
 static enum quern_status open_session(struct completion *c, struct quern_error *err) {
@@ -245,12 +277,15 @@ static double per_second(size_t n, double ms) { return ms > 0 ? (double)n / ms *
 static void print_statistics(const struct completion *c) {
     char model[SIZE_TEXT], cache[SIZE_TEXT], work[SIZE_TEXT], peak[SIZE_TEXT];
     complain("prompt: %zu tokens in %.0f ms (%.1f tokens/s); written: %zu tokens in %.0f ms (%.1f tokens/s); "
-             "stopped by: %s", c->n_prompt, c->prompt_ms, per_second(c->n_prompt, c->prompt_ms), c->out.n_ids,
-             c->generate_ms, per_second(c->out.n_evaluated, c->generate_ms), stop_names[c->out.stop]);
-    complain("loaded in %.0f ms; memory: model %s (mapped), cache %s, working %s, peak resident %s; seed %" PRIu32
-             "; %s, %u threads", c->load_ms, size_text(c->info.file_bytes, model),
-             size_text(c->cache_bytes, cache), size_text(c->work_bytes, work),
-             size_text(peak_resident_bytes(), peak), c->seed, c->info.isa, quern_session_n_threads(c->session));
+             "stopped by: %s",
+             c->n_prompt, c->prompt_ms, per_second(c->n_prompt, c->prompt_ms), c->out.n_ids, c->generate_ms,
+             per_second(c->out.n_evaluated, c->generate_ms), stop_names[c->out.stop]);
+    complain(
+        "loaded in %.0f ms; memory: model %s (mapped), cache %s, working %s, peak resident %s; seed %" PRIu32
+        "; %s, %u threads",
+        c->load_ms, size_text(c->info.file_bytes, model), size_text(c->cache_bytes, cache),
+        size_text(c->work_bytes, work), size_text(peak_resident_bytes(), peak), c->seed, c->info.isa,
+        quern_session_n_threads(c->session));
 }
 
 static enum quern_status print_json(const struct completion *c, struct quern_error *err) {
@@ -259,9 +294,11 @@ static enum quern_status print_json(const struct completion *c, struct quern_err
     const char *path = c->s->model.path ? c->s->model.path : c->model_path;
     json_put(timings, "load_ms", json_number(c->load_ms), &failed);
     json_put(timings, "prompt_ms", json_number(c->prompt_ms), &failed);
-    json_put(timings, "prompt_tokens_per_second", json_number(per_second(c->n_prompt, c->prompt_ms)), &failed);
+    json_put(timings, "prompt_tokens_per_second", json_number(per_second(c->n_prompt, c->prompt_ms)),
+             &failed);
     json_put(timings, "generate_ms", json_number(c->generate_ms), &failed);
-    json_put(timings, "tokens_per_second", json_number(per_second(c->out.n_evaluated, c->generate_ms)), &failed);
+    json_put(timings, "tokens_per_second", json_number(per_second(c->out.n_evaluated, c->generate_ms)),
+             &failed);
     json_put(memory, "model_bytes", json_integer((json_int_t)c->info.file_bytes), &failed);
     json_put(memory, "cache_bytes", json_integer((json_int_t)c->cache_bytes), &failed);
     json_put(memory, "work_bytes", json_integer((json_int_t)c->work_bytes), &failed);
@@ -282,13 +319,17 @@ static enum quern_status print_json(const struct completion *c, struct quern_err
     return json_print(o, failed, err);
 }
 
-static enum quern_status finish(const struct completion *c, struct quern_error *err) {
+/* What follows the text. */
+static enum quern_status finish(struct completion *c, struct quern_error *err) {
     const struct complete_settings *s = c->s;
-    if (c->out.stop == STOP_OUTPUT) /* close_stdout() tells */
+    if (c->out.stop == STOP_OUTPUT)
         return QUERN_OK;
     if (s->json)
         return print_json(c, err);
-    print_now("\n", 1);
+    if (!print_now("\n", 1)) {
+        c->out.stop = STOP_OUTPUT;
+        return QUERN_OK;
+    }
     if (c->out.stop == STOP_CONTEXT && !s->messages.quiet)
         complain("note: the context of %zu tokens is full; -c sets it", quern_session_n_ctx(c->session));
     if (!s->messages.quiet)
@@ -296,29 +337,37 @@ static enum quern_status finish(const struct completion *c, struct quern_error *
     return QUERN_OK;
 }
 
+static enum quern_status complete(struct completion *c, struct quern_error *err) {
+    enum quern_status st = load_model(c, err);
+    if (!st)
+        st = read_prompt(c, err);
+    if (!st)
+        st = tokenize_prompt(c, err);
+    interrupt_catch();
+    if (!st)
+        st = open_session(c, err);
+    if (!st)
+        st = open_sampler(c, err);
+    if (st)
+        return st;
+    st = write_text(c, err);
+    if (!st)
+        return finish(c, err);
+    if (!c->s->json)
+        print_now("\n", 1); /* the error gets a line of its own */
+    return st;
+}
+
 static int run_complete(const void *settings) {
     struct completion c = { .s = settings };
     struct quern_error err;
-    enum quern_status st = load_model(&c, &err);
-    if (!st)
-        st = read_prompt(&c, &err);
-    if (!st)
-        st = tokenize_prompt(&c, &err);
-    interrupt_catch();
-    if (!st)
-        st = open_session(&c, &err);
-    if (!st)
-        st = open_sampler(&c, &err);
-    if (!st) {
-        st = write_text(&c, &err);
-        if (st && !c.s->json)
-            print_now("\n", 1);
-    }
-    if (!st)
-        st = finish(&c, &err);
-    int status = st ? complain_error(&err) : EXIT_DONE;
-    if (!st && c.out.stop == STOP_INTERRUPTED)
+    int status = EXIT_DONE;
+    if (complete(&c, &err))
+        status = complain_error(&err);
+    else if (c.out.stop == STOP_INTERRUPTED)
         status = EXIT_SIGNALLED + interrupt_signal();
+    else if (c.out.stop == STOP_OUTPUT)
+        status = EXIT_FAILED;
     close_completion(&c);
     return status;
 }
@@ -334,8 +383,8 @@ const struct command command_complete = {
     .summary = "continue a text",
     .usage = "[-m MODEL] [-p TEXT | -f FILE] [OPTION]...",
     .description =
-        "Prints the text and what the model writes after it, token by token; statistics go to standard error. "
-        "Ctrl-C ends in good order, a second one at once.\n"
+        "Prints the text and what the model writes after it, token by token; statistics go to standard "
+        "error. Ctrl-C ends in good order, a second one at once.\n"
         "\n"
         "  quern complete -p \"The old man walked\" -n 64 --temp 0\n"
         "  quern complete -m model.gguf -f story.txt --seed 7",

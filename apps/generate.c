@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 const char *const stop_names[STOP_REASONS] = {
-    [STOP_EOG] = "eog", [STOP_LENGTH] = "length", [STOP_CONTEXT] = "context",
-    [STOP_INTERRUPTED] = "interrupted", [STOP_OUTPUT] = "output",
+    [STOP_EOG] = "eog",         [STOP_LENGTH] = "length",
+    [STOP_CONTEXT] = "context", [STOP_INTERRUPTED] = "interrupted",
+    [STOP_OUTPUT] = "output",
 };
 
 /* Make room for n more elements of size bytes behind the first n_used. *list grows by doubling, so the count
@@ -144,8 +145,12 @@ enum quern_status generate(const struct quern_model *model, struct quern_session
                            struct quern_sampler *sampler, float *logits,
                            const struct generate_options *options, struct generated *out,
                            struct quern_error *err) {
-    struct generator g = { .model = model, .session = session, .sampler = sampler, .options = options,
-                           .logits = logits, .out = out };
+    struct generator g = { .model = model,
+                           .session = session,
+                           .sampler = sampler,
+                           .options = options,
+                           .logits = logits,
+                           .out = out };
     enum quern_status st = quern_text_open(model, options->text_flags, &g.decoder, err);
     if (!st && options->ignore_eos)
         st = ban_eog(&g, err);

@@ -19,17 +19,33 @@ struct inspect_settings {
 #define AT(member) .offset = offsetof(struct inspect_settings, member)
 
 static const struct option inspect_options[] = {
-    { .names = { "MODEL", "-m", "--model" }, .kind = OPTION_TEXT, .required = true, .metavar = "FILE", AT(path),
+    { .names = { "MODEL", "-m", "--model" },
+      .kind = OPTION_TEXT,
+      .required = true,
+      .metavar = "FILE",
+      AT(path),
       .help = "a GGUF file of any kind; of a split one its first part" },
     { .names = { "--tensors" }, .kind = OPTION_FLAG, AT(tensors), .help = "list all tensors" },
-    { .names = { "--all" }, .kind = OPTION_FLAG, AT(all), .help = "print long strings and arrays to their end" },
-    { .names = { "-c", "--ctx-size" }, .kind = OPTION_INTEGER, .metavar = "N", AT(n_ctx), .max = INT32_MAX,
+    { .names = { "--all" },
+      .kind = OPTION_FLAG,
+      AT(all),
+      .help = "print long strings and arrays to their end" },
+    { .names = { "-c", "--ctx-size" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      AT(n_ctx),
+      .max = INT32_MAX,
       .help = "tell the memory needed for a context of N tokens; 0: what the model was trained for, at most "
               "4096" },
-    { .names = { "--strict" }, .kind = OPTION_FLAG, AT(strict),
-      .help = "read all data: numbers and scales that are NaN or infinite are named, and the exit status is 1 if "
-              "anything is wrong" },
-    { .names = { "--json" }, .kind = OPTION_FLAG, AT(json),
+    { .names = { "--strict" },
+      .kind = OPTION_FLAG,
+      AT(strict),
+      .help =
+          "read all data: numbers and scales that are NaN or infinite are named, and the exit status is 1 if "
+          "anything is wrong" },
+    { .names = { "--json" },
+      .kind = OPTION_FLAG,
+      AT(json),
       .help = "print one JSON object; memory and sizes are in bytes" },
 };
 
@@ -71,14 +87,15 @@ static void print_summary(const json_t *o) {
     print_row("architecture", text_of(o, "architecture"));
     print_row("name", text_of(o, "name"));
     print_row("file type", text_of(o, "file_type"));
-    printf("  %-*s%s, %zu part%s, GGUF version %zu\n", LEFT, "size", size_text(count_of(o, "file_bytes"), size),
-           (size_t)count_of(o, "n_parts"), count_of(o, "n_parts") == 1 ? "" : "s",
-           (size_t)count_of(o, "gguf_version"));
+    printf("  %-*s%s, %zu part%s, GGUF version %zu\n", LEFT, "size",
+           size_text(count_of(o, "file_bytes"), size), (size_t)count_of(o, "n_parts"),
+           count_of(o, "n_parts") == 1 ? "" : "s", (size_t)count_of(o, "gguf_version"));
     printf("  %-*s%.2f million in %zu tensors, %.2f bits each\n", LEFT, "parameters",
-           (double)count_of(o, "n_params") * 1e-6, (size_t)count_of(o, "n_tensors"), number_of(o, "bits_per_weight"));
+           (double)count_of(o, "n_params") * 1e-6, (size_t)count_of(o, "n_tensors"),
+           number_of(o, "bits_per_weight"));
     if (json_is_true(json_object_get(o, "runs")))
-        printf("  %-*s%zu tokens, vocabulary of %zu\n", LEFT, "trained context", (size_t)count_of(o, "n_ctx_train"),
-               (size_t)count_of(o, "n_vocab"));
+        printf("  %-*s%zu tokens, vocabulary of %zu\n", LEFT, "trained context",
+               (size_t)count_of(o, "n_ctx_train"), (size_t)count_of(o, "n_vocab"));
     if (memory)
         printf("  %-*sweights %s + cache %s + working %s = %s with a context of %zu\n", LEFT, "memory",
                size_text(count_of(memory, "weights"), size), size_text(count_of(memory, "cache"), cache),
@@ -184,8 +201,9 @@ static size_t complain_problems(const json_t *o, const char *path) {
 
 static int run_inspect(const void *settings) {
     const struct inspect_settings *s = settings;
-    const struct report_options options = { .n_ctx = s->n_ctx, .tensors = s->tensors, .all = s->all,
-                                            .strict = s->strict };
+    const struct report_options options = {
+        .n_ctx = s->n_ctx, .tensors = s->tensors, .all = s->all, .strict = s->strict
+    };
     struct gguf *g = NULL;
     json_t *report = NULL;
     struct quern_error err;
@@ -215,8 +233,8 @@ const struct command command_inspect = {
     .summary = "tell what a GGUF file is, holds and needs",
     .usage = "MODEL [OPTION]...",
     .description =
-        "Prints what the file is, its size, the memory that running it takes, its tensor types and its metadata. "
-        "Files that quern cannot run are told about too, with the reason.\n"
+        "Prints what the file is, its size, the memory that running it takes, its tensor types and its "
+        "metadata. Files that quern cannot run are told about too, with the reason.\n"
         "\n"
         "  quern inspect model.gguf --tensors -c 8192\n"
         "  quern inspect model.gguf --strict",

@@ -22,9 +22,10 @@ static uint64_t tensor_n_values(const struct gguf_tensor *t) {
 /* ---- Metadata ---- */
 
 static const char *const value_type_names[GGUF_VALUE_TYPES] = {
-    [GGUF_U8] = "u8", [GGUF_I8] = "i8", [GGUF_U16] = "u16", [GGUF_I16] = "i16", [GGUF_U32] = "u32",
-    [GGUF_I32] = "i32", [GGUF_F32] = "f32", [GGUF_BOOL] = "bool", [GGUF_STRING] = "string",
-    [GGUF_ARRAY] = "array", [GGUF_U64] = "u64", [GGUF_I64] = "i64", [GGUF_F64] = "f64",
+    [GGUF_U8] = "u8",         [GGUF_I8] = "i8",       [GGUF_U16] = "u16", [GGUF_I16] = "i16",
+    [GGUF_U32] = "u32",       [GGUF_I32] = "i32",     [GGUF_F32] = "f32", [GGUF_BOOL] = "bool",
+    [GGUF_STRING] = "string", [GGUF_ARRAY] = "array", [GGUF_U64] = "u64", [GGUF_I64] = "i64",
+    [GGUF_F64] = "f64",
 };
 
 /* Element i; strings are taken in order, from *cursor. */
@@ -74,12 +75,12 @@ static json_t *json_metadata(const struct gguf *g, bool all, bool *failed) {
 
 /* general.file_type, by number. */
 static const char *const file_types[] = {
-    [0] = "F32", [1] = "F16", [2] = "Q4_0", [3] = "Q4_1", [7] = "Q8_0", [8] = "Q5_0", [9] = "Q5_1",
-    [10] = "Q2_K", [11] = "Q3_K_S", [12] = "Q3_K_M", [13] = "Q3_K_L", [14] = "Q4_K_S", [15] = "Q4_K_M",
-    [16] = "Q5_K_S", [17] = "Q5_K_M", [18] = "Q6_K", [19] = "IQ2_XXS", [20] = "IQ2_XS", [21] = "Q2_K_S",
-    [22] = "IQ3_XS", [23] = "IQ3_XXS", [24] = "IQ1_S", [25] = "IQ4_NL", [26] = "IQ3_S", [27] = "IQ3_M",
-    [28] = "IQ2_S", [29] = "IQ2_M", [30] = "IQ4_XS", [31] = "IQ1_M", [32] = "BF16", [36] = "TQ1_0",
-    [37] = "TQ2_0", [38] = "MXFP4_MOE", [39] = "NVFP4", [40] = "Q1_0",
+    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",       [3] = "Q4_1",    [7] = "Q8_0",     [8] = "Q5_0",
+    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S",    [12] = "Q3_K_M", [13] = "Q3_K_L",  [14] = "Q4_K_S",
+    [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",    [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS",
+    [21] = "Q2_K_S", [22] = "IQ3_XS", [23] = "IQ3_XXS",   [24] = "IQ1_S",  [25] = "IQ4_NL",  [26] = "IQ3_S",
+    [27] = "IQ3_M",  [28] = "IQ2_S",  [29] = "IQ2_M",     [30] = "IQ4_XS", [31] = "IQ1_M",   [32] = "BF16",
+    [36] = "TQ1_0",  [37] = "TQ2_0",  [38] = "MXFP4_MOE", [39] = "NVFP4",  [40] = "Q1_0",
 };
 
 static json_t *json_file_type(const struct gguf *g) {
@@ -167,7 +168,8 @@ static json_t *json_types(const struct gguf *g, bool *failed) {
         json_put(o, "n_tensors", json_count(sums[id].n_tensors), failed);
         json_put(o, "n_values", json_count(sums[id].n_values), failed);
         json_put(o, "bytes", json_count(sums[id].bytes), failed);
-        json_put(o, "bits_per_weight", json_number(bits_per_value(sums[id].bytes, sums[id].n_values)), failed);
+        json_put(o, "bits_per_weight", json_number(bits_per_value(sums[id].bytes, sums[id].n_values)),
+                 failed);
         *failed |= json_array_append_new(list, o) != 0;
     }
     return list;
@@ -206,7 +208,7 @@ static enum quern_status put_engine(json_t *o, const struct gguf *g, int64_t n_c
     if (!st) {
         quern_model_get_info(model, &info);
         quern_session_defaults(&options);
-        options.n_ctx = n_ctx ? (size_t)n_ctx
+        options.n_ctx = n_ctx                                ? (size_t)n_ctx
                         : info.n_ctx_train < DEFAULT_CONTEXT ? info.n_ctx_train
                                                              : DEFAULT_CONTEXT;
         memory_st = quern_session_memory(model, &options, &cache, &work, &why);
@@ -233,7 +235,8 @@ static enum quern_status put_engine(json_t *o, const struct gguf *g, int64_t n_c
 
 /* Index of the first value of t that is no finite number, or whose block's scale is none; the number of
  * values if all are fine. In pieces, so that Ctrl-C is heard. Errors: QUERN_INTERRUPTED. */
-static enum quern_status first_nonfinite(const struct gguf_tensor *t, uint64_t *value, struct quern_error *err) {
+static enum quern_status first_nonfinite(const struct gguf_tensor *t, uint64_t *value,
+                                         struct quern_error *err) {
     enum { PIECE = 1 << 16 };
     const struct type_info *type = type_info(t->type);
     size_t n_blocks = t->bytes / type->block_bytes;
@@ -263,9 +266,10 @@ static enum quern_status add_nonfinite(json_t *problems, const struct gguf *g, b
             continue;
         bool plain = type_info(t->type)->block_values == 1;
         struct quern_error line; /* errors are lines, and fail() cleans them */
-        fail(&line, QUERN_FORMAT, "tensor '%.*s': %s element %" PRIu64 " (row %" PRIu64 ", column %" PRIu64
-             ") is NaN or infinite", (int)(t->name.bytes < 200 ? t->name.bytes : 200), t->name.data,
-             plain ? "" : "the scale of", value, value / t->ne[0], value % t->ne[0]);
+        fail(&line, QUERN_FORMAT,
+             "tensor '%.*s': %selement %" PRIu64 " (row %" PRIu64 ", column %" PRIu64 ") is NaN or infinite",
+             (int)(t->name.bytes < 200 ? t->name.bytes : 200), t->name.data, plain ? "" : "the scale of ",
+             value, value / t->ne[0], value % t->ne[0]);
         *failed |= json_array_append_new(problems, json_text(line.text, strlen(line.text))) != 0;
     }
     return QUERN_OK;

@@ -26,21 +26,49 @@ struct logits_settings {
 #define AT(member) .offset = offsetof(struct logits_settings, member)
 
 static const struct option logits_options[] = {
-    { .names = { "--ids" }, .kind = OPTION_TEXT, .required = true, .metavar = "FILE", AT(ids),
+    { .names = { "--ids" },
+      .kind = OPTION_TEXT,
+      .required = true,
+      .metavar = "FILE",
+      AT(ids),
       .help = "a file with the token ids, {\"ids\": [1, 2, 3]} or the numbers alone; - is standard input" },
-    { .names = { "-o", "--output" }, .kind = OPTION_TEXT, .metavar = "FILE", AT(output),
-      .help = "write the logits of all positions there as little-endian float32 [n][n_vocab]; without it a table "
-              "of the largest of each position is printed" },
-    { .names = { "--split" }, .kind = OPTION_INTEGER, .metavar = "N", AT(split), .max = INT32_MAX,
+    { .names = { "-o", "--output" },
+      .kind = OPTION_TEXT,
+      .metavar = "FILE",
+      AT(output),
+      .help =
+          "write the logits of all positions there as little-endian float32 [n][n_vocab]; without it a table "
+          "of the largest of each position is printed" },
+    { .names = { "--split" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      AT(split),
+      .max = INT32_MAX,
       .help = "feed N tokens at a time; 0: as many as are convenient. The result must not depend on it" },
-    { .names = { "-c", "--ctx-size" }, .kind = OPTION_INTEGER, .metavar = "N", AT(n_ctx), .max = INT32_MAX,
+    { .names = { "-c", "--ctx-size" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      AT(n_ctx),
+      .max = INT32_MAX,
       .help = "tokens that the context has room for; 0: as many as there are ids" },
-    { .names = { "-ctk", "--cache-type-k" }, .kind = OPTION_CHOICE, .metavar = "TYPE", AT(cache_k),
-      .initial = QUERN_CACHE_F32, .choices = cache_types,
-      .help = "how keys are kept; exact by default, unlike in other commands, because this one is for comparing" },
-    { .names = { "-ctv", "--cache-type-v" }, .kind = OPTION_CHOICE, .metavar = "TYPE", AT(cache_v),
-      .initial = QUERN_CACHE_F32, .choices = cache_types, .help = "how values are kept" },
-    { .names = { "--json" }, .kind = OPTION_FLAG, AT(json),
+    { .names = { "-ctk", "--cache-type-k" },
+      .kind = OPTION_CHOICE,
+      .metavar = "TYPE",
+      AT(cache_k),
+      .initial = QUERN_CACHE_F32,
+      .choices = cache_types,
+      .help = "how keys are kept; exact by default, unlike in other commands, because this one is for "
+              "comparing" },
+    { .names = { "-ctv", "--cache-type-v" },
+      .kind = OPTION_CHOICE,
+      .metavar = "TYPE",
+      AT(cache_v),
+      .initial = QUERN_CACHE_F32,
+      .choices = cache_types,
+      .help = "how values are kept" },
+    { .names = { "--json" },
+      .kind = OPTION_FLAG,
+      AT(json),
       .help = "print one JSON object: model, isa, threads, n, n_vocab, fnv1a64, argmax, max" },
 };
 
@@ -63,11 +91,11 @@ struct logits_run {
     struct quern_session *session;
     int32_t *ids; /* [n] */
     size_t n;
-    size_t n_step;    /* tokens fed at a time */
-    float *logits;    /* [n_step][n_vocab] */
-    int32_t *argmax;  /* [n] */
-    float *max;       /* [n] */
-    uint64_t hash;    /* of all logits' bytes */
+    size_t n_step;   /* tokens fed at a time */
+    float *logits;   /* [n_step][n_vocab] */
+    int32_t *argmax; /* [n] */
+    float *max;      /* [n] */
+    uint64_t hash;   /* of all logits' bytes */
     size_t n_nonfinite;
     struct atomic_file *file;
 };
@@ -249,8 +277,8 @@ const struct command command_logits = {
     .summary = "compute the logits of given tokens, to compare with other machines and programs",
     .usage = "[-m MODEL] --ids FILE [-o OUT] [OPTION]...",
     .description =
-        "Evaluates the tokens from an empty context, with an exact (F32) cache unless told otherwise, and prints "
-        "for each position the largest logit, then a hash of all logits' bytes: where that is equal, "
+        "Evaluates the tokens from an empty context, with an exact (F32) cache unless told otherwise, and "
+        "prints for each position the largest logit, then a hash of all logits' bytes: where that is equal, "
         "two machines, thread counts or ways of splitting computed the same bits.\n"
         "\n"
         "  quern logits -m model.gguf --ids tokens.json -o logits.f32",

@@ -30,8 +30,6 @@ static const char *positional_name(const struct option *o) {
 
 static enum quern_status fail_value(const struct option *o, const char *name, const char *value,
                                     const char *wrong, struct quern_error *err) {
-    if (o->max >= 2147483647 && o->kind == OPTION_INTEGER)
-        return fail(err, QUERN_RANGE, "%s: '%s' %s (allowed: at least %.0f)", name, value, wrong, o->min);
     return fail(err, QUERN_RANGE, "%s: '%s' %s (allowed: %.15g..%.15g)", name, value, wrong, o->min, o->max);
 }
 
@@ -91,8 +89,8 @@ static enum quern_status store_flag(const struct option *o, const char *name, co
     return QUERN_OK;
 }
 
-typedef enum quern_status store_value(const struct option *o, const char *name, const char *value, void *where,
-                                      struct quern_error *err);
+typedef enum quern_status store_value(const struct option *o, const char *name, const char *value,
+                                      void *where, struct quern_error *err);
 
 static store_value *const stores[OPTION_KINDS] = {
     [OPTION_FLAG] = store_flag, [OPTION_INTEGER] = store_integer, [OPTION_REAL] = store_real,
@@ -245,30 +243,36 @@ enum quern_status options_parse(const struct option_group *groups, size_t n_grou
 
 /* ---- Help ---- */
 
+/* The words of one line [n]; the cursor stands at column. */
+static void print_words(FILE *out, const char *line, size_t n, size_t column, size_t indent, size_t columns) {
+    for (size_t i = 0; i < n;) {
+        size_t word = 0;
+        while (i + word < n && line[i + word] != ' ')
+            word++;
+        if (column > indent && column + 1 + word > columns) {
+            fputc('\n', out);
+            column = 0;
+        }
+        size_t space = column < indent ? indent - column : column > indent;
+        fprintf(out, "%*s%.*s", (int)space, "", (int)word, line + i);
+        column += space + word;
+        i += word;
+        while (i < n && line[i] == ' ')
+            i++;
+    }
+}
+
 void print_wrapped(FILE *out, const char *text, size_t first, size_t indent, size_t columns) {
     size_t column = first;
     while (*text) {
-        size_t line = strcspn(text, "\n");
-        if (*text == ' ') {
-            fprintf(out, "%.*s", (int)line, text);
-        } else {
-            for (size_t i = 0; i < line;) {
-                size_t n = strcspn(text + i, " \n");
-                bool fits = column == indent || column + 1 + n <= columns;
-                if (!fits)
-                    fputc('\n', out), column = 0;
-                if (column < indent)
-                    fprintf(out, "%*s", (int)(indent - column), ""), column = indent;
-                else if (column > indent)
-                    fputc(' ', out), column++;
-                fprintf(out, "%.*s", (int)n, text + i);
-                column += n;
-                i += n + strspn(text + i + n, " ");
-            }
-        }
+        size_t n = strcspn(text, "\n");
+        if (*text == ' ')
+            fprintf(out, "%.*s", (int)n, text);
+        else
+            print_words(out, text, n, column, indent, columns);
         fputc('\n', out);
         column = 0;
-        text += line + (text[line] == '\n');
+        text += n + (text[n] == '\n');
     }
 }
 
@@ -294,7 +298,7 @@ static void option_details(const struct option *o, char *text, size_t bytes) {
     if (o->kind == OPTION_FLAG && o->initial != 0) {
         snprintf(text, bytes, " (default on)");
     } else if (o->kind == OPTION_INTEGER || o->kind == OPTION_REAL) {
-        if (o->max >= 2147483647)
+        if (o->max >= INT32_MAX) /* no limit that a reader of the help would meet */
             snprintf(text, bytes, " (default %.15g; at least %.15g)", o->initial, o->min);
         else
             snprintf(text, bytes, " (default %.15g; %.15g..%.15g)", o->initial, o->min, o->max);

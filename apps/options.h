@@ -23,7 +23,7 @@ enum option_kind {
 enum { OPTION_NAMES = 4 };
 
 struct option {
-    const char *names[OPTION_NAMES];     /* the short one first; one without a dash is a positional argument */
+    const char *names[OPTION_NAMES]; /* the short one first; one without a dash is a positional argument */
     const char *off_names[OPTION_NAMES]; /* of a flag: names that switch it off */
     enum option_kind kind;
     bool required;

@@ -6,6 +6,7 @@
 #include "apps/files.h"
 #include "apps/messages.h"
 #include "apps/quantize_plan.h"
+#include "apps/resources.h"
 #include "apps/settings.h"
 #include "apps/signals.h"
 #include "apps/terminal.h"
@@ -19,30 +20,48 @@
 struct quantize_settings {
     const char *input, *output, *type;
     int64_t n_threads;
-    bool allow_requantize, quiet;
+    bool allow_requantize;
+    struct message_settings messages;
 };
 
 #define AT(member) .offset = offsetof(struct quantize_settings, member)
 
 static const struct option quantize_options[] = {
-    { .names = { "IN" }, .kind = OPTION_TEXT, .required = true, .metavar = "IN", AT(input),
+    { .names = { "IN" },
+      .kind = OPTION_TEXT,
+      .required = true,
+      .metavar = "IN",
+      AT(input),
       .help = "the GGUF file to read; of a split one its first part" },
-    { .names = { "OUT" }, .kind = OPTION_TEXT, .required = true, .metavar = "OUT", AT(output),
+    { .names = { "OUT" },
+      .kind = OPTION_TEXT,
+      .required = true,
+      .metavar = "OUT",
+      AT(output),
       .help = "the GGUF file to write; it appears when it is complete" },
-    { .names = { "TYPE" }, .kind = OPTION_TEXT, .required = true, .metavar = "TYPE", AT(type),
+    { .names = { "TYPE" },
+      .kind = OPTION_TEXT,
+      .required = true,
+      .metavar = "TYPE",
+      AT(type),
       .help = "Q8_0, F16, BF16 or F32" },
-    { .names = { "--allow-requantize" }, .kind = OPTION_FLAG, AT(allow_requantize),
+    { .names = { "--allow-requantize" },
+      .kind = OPTION_FLAG,
+      AT(allow_requantize),
       .help = "convert tensors that are quantized already, though their lost precision does not come back" },
-    { .names = { "-t", "--threads" }, .kind = OPTION_INTEGER, .metavar = "N", .max = MAX_THREADS,
+    { .names = { "-t", "--threads" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .max = MAX_THREADS,
       AT(n_threads),
       .help = "threads to compute with; 0: one for each physical core that this process may use" },
-    { .names = { "-q", "--quiet" }, .kind = OPTION_FLAG, AT(quiet), .help = "say nothing but errors" },
 };
 
 #undef AT
 
 static const struct option_group quantize_groups[] = {
     { "Options", quantize_options, sizeof quantize_options / sizeof *quantize_options, 0 },
+    QUIET_GROUP(struct quantize_settings, messages),
 };
 
 /* Values are converted in spans, each by one thread, and written a piece of N_SPANS at a time. Rows are a
@@ -62,7 +81,8 @@ struct quantize_job {
     uint8_t *encoded;               /* [PIECE * MAX_VALUE_BYTES] */
     uint64_t out_bytes;             /* the finished file's */
     uint64_t done_bytes, all_bytes; /* of the input's tensors */
-    int percent;                    /* last shown */
+    int percent;                    /* last shown; 0: none */
+    double start_ms;
 };
 
 static void close_job(struct quantize_job *job) {
@@ -73,13 +93,23 @@ static void close_job(struct quantize_job *job) {
     gguf_close(job->in);
 }
 
+static void show_progress(struct quantize_job *job) {
+    double done = (double)job->done_bytes / (double)(job->all_bytes ? job->all_bytes : 1);
+    int percent = (int)(100 * done);
+    if (percent == job->percent || job->s->messages.quiet || !stderr_is_terminal())
+        return;
+    job->percent = percent;
+    double left_ms = (now_ms() - job->start_ms) * (1 - done) / done;
+    if (percent < 100)
+        fprintf(stderr, "\r\033[Kquern: %d %%, %.0f s left", percent, left_ms * 1e-3);
+    else
+        fprintf(stderr, "\r\033[K");
+}
+
 /* Between pieces: hear Ctrl-C, and on a terminal show how far it is. */
 static enum quern_status advance(struct quantize_job *job, uint64_t bytes, struct quern_error *err) {
     job->done_bytes += bytes;
-    int percent = (int)(100 * (double)job->done_bytes / (double)(job->all_bytes ? job->all_bytes : 1));
-    if (percent != job->percent && !job->s->quiet && stderr_is_terminal())
-        fprintf(stderr, percent < 100 ? "\rquern: %d %%" : "\r\033[K", percent);
-    job->percent = percent;
+    show_progress(job);
     return interrupted(NULL) ? fail(err, QUERN_INTERRUPTED, "interrupted") : QUERN_OK;
 }
 
@@ -105,13 +135,14 @@ static size_t convert_span(const struct conversion *c, uint64_t first, size_t n,
     return type_first_nonfinite(c->to_id, encoded, n / c->to->block_values);
 }
 
-static enum quern_status fail_value(const struct quantize_job *job, const struct conversion *c, uint64_t index,
-                                    float value, struct quern_error *err) {
+static enum quern_status fail_value(const struct quantize_job *job, const struct conversion *c,
+                                    uint64_t index, float value, struct quern_error *err) {
     const char *wrong = isfinite(value) ? "is too large for the type, or in a block with such a value"
                                         : "is no finite number";
     return fail(err, QUERN_FORMAT, "%s: tensor '%.*s': row %" PRIu64 ", column %" PRIu64 ": %g %s (%s)",
-                gguf_path(job->in), (int)(c->in->name.bytes < 200 ? c->in->name.bytes : 200), c->in->name.data,
-                index / c->in->ne[0], index % c->in->ne[0], (double)value, wrong, c->to->name);
+                gguf_path(job->in), (int)(c->in->name.bytes < 200 ? c->in->name.bytes : 200),
+                c->in->name.data, index / c->in->ne[0], index % c->in->ne[0], (double)value, wrong,
+                c->to->name);
 }
 
 /* Values [first, first + n), n <= PIECE, into job->encoded. */
@@ -123,7 +154,8 @@ static enum quern_status convert_piece(struct quantize_job *job, const struct co
 #pragma omp parallel for num_threads(job->n_threads) reduction(min : bad)
     for (size_t i = 0; i < n_spans; i++) {
         size_t start = i * SPAN, length = n - start < SPAN ? n - start : SPAN;
-        size_t at = convert_span(c, first + start, length, job->values + start, job->encoded + i * span_bytes);
+        size_t at =
+            convert_span(c, first + start, length, job->values + start, job->encoded + i * span_bytes);
         if (at < length && start + at < bad)
             bad = start + at;
     }
@@ -133,8 +165,11 @@ static enum quern_status convert_piece(struct quantize_job *job, const struct co
 static enum quern_status convert_tensor(struct quantize_job *job, const struct planned_tensor *p,
                                         struct quern_error *err) {
     const struct gguf_tensor *t = p->in;
-    const struct conversion c = { .in = t, .from = type_info(t->type), .to = type_info(p->type),
-                                  .to_id = p->type, .n_values = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3] };
+    const struct conversion c = { .in = t,
+                                  .from = type_info(t->type),
+                                  .to = type_info(p->type),
+                                  .to_id = p->type,
+                                  .n_values = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3] };
     enum quern_status st = QUERN_OK;
     for (uint64_t i = 0; i < c.n_values && !st; i += PIECE) {
         size_t n = c.n_values - i < PIECE ? (size_t)(c.n_values - i) : PIECE;
@@ -252,49 +287,57 @@ static void note_fallbacks(const struct quantize_job *job) {
     }
 }
 
-/* A line for each pair of types, then the sums. */
+/* Tensors of one type that become one type. */
+struct pair_sum {
+    uint64_t n_tensors, before, after;
+};
+
+static void print_pair(uint32_t from, uint32_t to, const struct pair_sum *sum) {
+    char types[40], before[SIZE_TEXT], after[SIZE_TEXT];
+    snprintf(types, sizeof types, from == to ? "%s" : "%s -> %s", type_info(from)->name, type_info(to)->name);
+    printf("%-20s%8" PRIu64 "%14s%14s\n", types, sum->n_tensors, size_text(sum->before, before),
+           size_text(sum->after, after));
+}
+
+/* A line for each pair of types, then the whole. */
 static void print_table(const struct quantize_job *job) {
+    struct pair_sum sums[TYPE_COUNT][TYPE_COUNT] = { 0 };
     char before[SIZE_TEXT], after[SIZE_TEXT];
     uint64_t n_values = 0, all_after = 0;
-    printf("%-20s%8s%14s%14s\n", "type", "tensors", "before", "after");
-    for (uint32_t from = 0; from < TYPE_COUNT; from++) {
-        for (uint32_t to = 0; to < TYPE_COUNT; to++) {
-            uint64_t n = 0, in_bytes = 0, out_bytes = 0;
-            for (size_t i = 0; i < gguf_n_tensors(job->in); i++) {
-                const struct gguf_tensor *t = job->plan[i].in;
-                size_t bytes = 0;
-                if (t->type != from || job->plan[i].type != to)
-                    continue;
-                uint64_t values = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
-                type_bytes(to, values, &bytes); /* the writer asked the same */
-                n++, n_values += values, in_bytes += t->bytes, out_bytes += bytes;
-            }
-            char types[40];
-            snprintf(types, sizeof types, from == to ? "%s" : "%s -> %s", n ? type_info(from)->name : "",
-                     n ? type_info(to)->name : "");
-            all_after += out_bytes;
-            if (n)
-                printf("%-20s%8" PRIu64 "%14s%14s\n", types, n, size_text(in_bytes, before),
-                       size_text(out_bytes, after));
-        }
+    for (size_t i = 0; i < gguf_n_tensors(job->in); i++) {
+        const struct gguf_tensor *t = job->plan[i].in;
+        struct pair_sum *sum = &sums[t->type][job->plan[i].type];
+        uint64_t values = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
+        size_t bytes = 0;
+        type_bytes(job->plan[i].type, values, &bytes); /* succeeds: the writer asked the same */
+        sum->n_tensors++, sum->before += t->bytes, sum->after += bytes;
+        n_values += values, all_after += bytes;
     }
+    printf("%-20s%8s%14s%14s\n", "type", "tensors", "before", "after");
+    for (uint32_t from = 0; from < TYPE_COUNT; from++)
+        for (uint32_t to = 0; to < TYPE_COUNT; to++)
+            if (sums[from][to].n_tensors)
+                print_pair(from, to, &sums[from][to]);
     printf("%s: %s, %.2f bits a value (before: %s)\n", job->s->output, size_text(job->out_bytes, after),
-           n_values ? (double)all_after * 8 / (double)n_values : 0, size_text(gguf_file_bytes(job->in), before));
+           n_values ? (double)all_after * 8 / (double)n_values : 0,
+           size_text(gguf_file_bytes(job->in), before));
 }
 
 static int run_quantize(const void *settings) {
-    struct quantize_job job = { .s = settings };
+    struct quantize_job job = { .s = settings, .start_ms = now_ms() };
     struct quern_error err;
     mapped_file_watch(job.s->input);
     interrupt_catch();
     enum quern_status st = open_job(&job, &err);
-    if (!st && !job.s->quiet)
+    if (!st && !job.s->messages.quiet)
         note_fallbacks(&job);
     if (!st)
         st = write_file(&job, &err);
-    if (!st && !job.s->quiet)
+    if (!st && !job.s->messages.quiet)
         print_table(&job);
     close_job(&job);
+    if (st && job.percent % 100) /* a message gets a line of its own */
+        fputc('\n', stderr);
     return st ? complain_error(&err) : EXIT_DONE;
 }
 
@@ -311,9 +354,9 @@ const struct command command_quantize = {
     .summary = "convert the weights of a GGUF file to another type",
     .usage = "IN OUT TYPE [OPTION]...",
     .description =
-        "Writes OUT with the matrices of IN as TYPE. Norms, biases, routers and other small tensors stay as they "
-        "are; a matrix whose rows do not fit the type's blocks becomes F16. OUT is complete or absent, and "
-        "never IN.\n"
+        "Writes OUT with the matrices of IN as TYPE. Norms, biases, routers and other small tensors stay as "
+        "they are; a matrix whose rows do not fit the type's blocks becomes F16. OUT is complete or absent, "
+        "and never IN.\n"
         "\n"
         "  quern quantize model-f16.gguf model-q8_0.gguf Q8_0",
     .groups = quantize_groups,

@@ -36,12 +36,31 @@ static bool contains(struct gguf_string s, const char *part) {
 /* Parts of names of matrices that are small and decide much, so that every engine keeps them: routers of
  * experts, position and type embeddings, convolutions and mixing coefficients of recurrent layers. */
 static const char *const kept_parts[] = {
-    "_norm.weight", "ffn_gate_inp.weight", "altup", "laurel", "per_layer_model_proj", "position_embd.weight",
-    "token_types.weight", "ssm_conv1d", "shortconv.conv", "time_mix_first.weight", "time_mix_w0.weight",
-    "time_mix_w1.weight", "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight",
-    "time_mix_v2.weight", "time_mix_a0.weight", "time_mix_a1.weight", "time_mix_a2.weight",
-    "time_mix_g1.weight", "time_mix_g2.weight", "time_mix_decay_w1.weight", "time_mix_decay_w2.weight",
-    "time_mix_lerp_fused.weight", "attn_rel_b",
+    "_norm.weight",
+    "ffn_gate_inp.weight",
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "position_embd.weight",
+    "token_types.weight",
+    "ssm_conv1d",
+    "shortconv.conv",
+    "time_mix_first.weight",
+    "time_mix_w0.weight",
+    "time_mix_w1.weight",
+    "time_mix_w2.weight",
+    "time_mix_v0.weight",
+    "time_mix_v1.weight",
+    "time_mix_v2.weight",
+    "time_mix_a0.weight",
+    "time_mix_a1.weight",
+    "time_mix_a2.weight",
+    "time_mix_g1.weight",
+    "time_mix_g2.weight",
+    "time_mix_decay_w1.weight",
+    "time_mix_decay_w2.weight",
+    "time_mix_lerp_fused.weight",
+    "attn_rel_b",
 };
 
 static bool is_integer_type(uint32_t type) { return type >= TYPE_I8 && type <= TYPE_I64; }
@@ -56,7 +75,8 @@ static bool is_kept(const struct gguf_tensor *t) {
 }
 
 static enum quern_status plan_tensor(const struct gguf *g, const struct quantize_target *target,
-                                     bool allow_requantize, struct planned_tensor *p, struct quern_error *err) {
+                                     bool allow_requantize, struct planned_tensor *p,
+                                     struct quern_error *err) {
     const struct gguf_tensor *t = p->in;
     const struct type_info *from = type_info(t->type);
     const int name_bytes = (int)(t->name.bytes < 200 ? t->name.bytes : 200);
@@ -73,7 +93,8 @@ static enum quern_status plan_tensor(const struct gguf *g, const struct quantize
         return fail(err, QUERN_UNSUPPORTED, "%s: tensor '%.*s': type %s cannot be decoded by this build",
                     gguf_path(g), name_bytes, t->name.data, from->name);
     if (from->block_values > 1 && !allow_requantize)
-        return fail(err, QUERN_UNSUPPORTED, "%s: tensor '%.*s' is quantized already (%s), which lost precision "
+        return fail(err, QUERN_UNSUPPORTED,
+                    "%s: tensor '%.*s' is quantized already (%s), which lost precision "
                     "that does not come back; start from an F16, BF16 or F32 file, or add --allow-requantize",
                     gguf_path(g), name_bytes, t->name.data, from->name);
     bool fits = t->ne[0] % type_info(target->type)->block_values == 0;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "apps/command.h"
 #include "apps/messages.h"
+#include "apps/signals.h"
 #include "apps/terminal.h"
 #include "engine/quern.h"
 #include "formats/nearest.h"
@@ -127,4 +128,7 @@ static int run(int argc, char **argv) {
     return c ? run_command(c, argc - 2, argv + 2) : unknown_command(name);
 }
 
-int main(int argc, char **argv) { return close_stdout(run(argc, argv)); }
+int main(int argc, char **argv) {
+    file_limit_catch();
+    return close_stdout(run(argc, argv));
+}

@@ -15,68 +15,123 @@
 enum { MAX_BATCH = 65536 };
 
 const struct option text_options[TEXT_OPTIONS] = {
-    { .names = { "-p", "--prompt" }, .kind = OPTION_TEXT, .metavar = "TEXT",
+    { .names = { "-p", "--prompt" },
+      .kind = OPTION_TEXT,
+      .metavar = "TEXT",
       .offset = offsetof(struct text_settings, prompt),
       .help = "the text itself; without -p and -f it is read from standard input" },
-    { .names = { "-f", "--file" }, .kind = OPTION_TEXT, .metavar = "FILE",
+    { .names = { "-f", "--file" },
+      .kind = OPTION_TEXT,
+      .metavar = "FILE",
       .offset = offsetof(struct text_settings, file),
       .help = "a file with the text, taken byte for byte; - is standard input" },
-    { .names = { "-e", "--escape" }, .off_names = { "--no-escape" }, .kind = OPTION_FLAG,
+    { .names = { "-e", "--escape" },
+      .off_names = { "--no-escape" },
+      .kind = OPTION_FLAG,
       .offset = offsetof(struct text_settings, escape),
       .help = "replace \\n, \\t, \\r, \\\\, \\', \\\" and \\xHH in the text by what they stand for" },
 };
 
 const struct option model_options[MODEL_OPTIONS] = {
-    { .names = { "-m", "--model" }, .kind = OPTION_TEXT, .metavar = "FILE",
+    { .names = { "-m", "--model" },
+      .kind = OPTION_TEXT,
+      .metavar = "FILE",
       .offset = offsetof(struct model_settings, path),
       .help = "the model, a GGUF file; of a split one its first part. Without it the bundled model" },
 };
 
 const struct option engine_options[ENGINE_OPTIONS] = {
-    { .names = { "-t", "--threads" }, .kind = OPTION_INTEGER, .metavar = "N", .max = MAX_THREADS,
+    { .names = { "-t", "--threads" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .max = MAX_THREADS,
       .offset = offsetof(struct engine_settings, n_threads),
       .help = "threads to compute with; 0: the variable QUERN_THREADS, else one for each physical core that "
               "this process may use" },
-    { .names = { "-b", "--batch-size" }, .kind = OPTION_INTEGER, .metavar = "N", .min = 1, .max = MAX_BATCH,
-      .initial = 512, .offset = offsetof(struct engine_settings, n_batch),
-      .help = "tokens computed together while reading a prompt; results do not depend on it, speed and memory "
-              "do" },
-    { .names = { "--isa" }, .kind = OPTION_TEXT, .metavar = "LEVEL",
+    { .names = { "-b", "--batch-size" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .min = 1,
+      .max = MAX_BATCH,
+      .initial = 512,
+      .offset = offsetof(struct engine_settings, n_batch),
+      .help =
+          "tokens computed together while reading a prompt; results do not depend on it, speed and memory "
+          "do" },
+    { .names = { "--isa" },
+      .kind = OPTION_TEXT,
+      .metavar = "LEVEL",
       .offset = offsetof(struct engine_settings, isa),
       .help = "instruction set to use, one that quern --version lists; without it the best one, at most that "
               "of the variable QUERN_ISA" },
 };
 
 const struct option sampling_options[SAMPLING_OPTIONS] = {
-    { .names = { "-s", "--seed" }, .kind = OPTION_INTEGER, .metavar = "N", .min = -1, .max = UINT32_MAX,
-      .initial = -1, .offset = offsetof(struct sampling_settings, seed),
-      .help = "of the random numbers: the same seed gives the same text; -1: a random one, which the statistics "
-              "tell" },
-    { .names = { "--temp" }, .kind = OPTION_REAL, .metavar = "X", .max = 100, .initial = 0.8,
+    { .names = { "-s", "--seed" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .min = -1,
+      .max = UINT32_MAX,
+      .initial = -1,
+      .offset = offsetof(struct sampling_settings, seed),
+      .help =
+          "of the random numbers: the same seed gives the same text; -1: a random one, which the statistics "
+          "tell" },
+    { .names = { "--temp" },
+      .kind = OPTION_REAL,
+      .metavar = "X",
+      .max = 100,
+      .initial = 0.8,
       .offset = offsetof(struct sampling_settings, temperature),
       .help = "temperature: higher is more surprising; 0: always the most likely token" },
-    { .names = { "--top-k" }, .kind = OPTION_INTEGER, .metavar = "N", .max = INT32_MAX, .initial = 40,
+    { .names = { "--top-k" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .max = INT32_MAX,
+      .initial = 40,
       .offset = offsetof(struct sampling_settings, top_k),
       .help = "choose among the N most likely tokens; 0: among all" },
-    { .names = { "--top-p" }, .kind = OPTION_REAL, .metavar = "X", .max = 1, .initial = 0.95,
+    { .names = { "--top-p" },
+      .kind = OPTION_REAL,
+      .metavar = "X",
+      .max = 1,
+      .initial = 0.95,
       .offset = offsetof(struct sampling_settings, top_p),
       .help = "choose among the most likely tokens that together have this probability; 1: among all" },
-    { .names = { "--min-p" }, .kind = OPTION_REAL, .metavar = "X", .max = 1, .initial = 0.05,
+    { .names = { "--min-p" },
+      .kind = OPTION_REAL,
+      .metavar = "X",
+      .max = 1,
+      .initial = 0.05,
       .offset = offsetof(struct sampling_settings, min_p),
       .help = "leave out tokens less likely than X times the most likely one; 0: none" },
-    { .names = { "--repeat-penalty" }, .kind = OPTION_REAL, .metavar = "X", .min = 0.01, .max = 100,
-      .initial = 1, .offset = offsetof(struct sampling_settings, repeat_penalty),
+    { .names = { "--repeat-penalty" },
+      .kind = OPTION_REAL,
+      .metavar = "X",
+      .min = 0.01,
+      .max = 100,
+      .initial = 1,
+      .offset = offsetof(struct sampling_settings, repeat_penalty),
       .help = "make tokens that came before less likely; 1: off" },
-    { .names = { "--repeat-last-n" }, .kind = OPTION_INTEGER, .metavar = "N", .min = -1, .max = INT32_MAX,
-      .initial = 64, .offset = offsetof(struct sampling_settings, repeat_last_n),
+    { .names = { "--repeat-last-n" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .min = -1,
+      .max = INT32_MAX,
+      .initial = 64,
+      .offset = offsetof(struct sampling_settings, repeat_last_n),
       .help = "how many of the last tokens that concerns; -1: all, 0: none" },
 };
 
 const struct option message_options[MESSAGE_OPTIONS] = {
-    { .names = { "-q", "--quiet" }, .kind = OPTION_FLAG, .offset = offsetof(struct message_settings, quiet),
-      .help = "say nothing on standard error but errors" },
-    { .names = { "-v", "--verbose" }, .kind = OPTION_FLAG, .offset = offsetof(struct message_settings, verbose),
-      .help = "say more" },
+    { .names = { "-q", "--quiet" },
+      .kind = OPTION_FLAG,
+      .offset = offsetof(struct message_settings, quiet),
+      .help = "no notes and statistics, only errors" },
+    { .names = { "-v", "--verbose" },
+      .kind = OPTION_FLAG,
+      .offset = offsetof(struct message_settings, verbose),
+      .help = "say also which model it is and what was done about the text" },
 };
 
 const char *const cache_types[] = { [QUERN_CACHE_F16] = "f16", [QUERN_CACHE_F32] = "f32", NULL };
@@ -154,8 +209,8 @@ static size_t level_names(const char *names[MAX_LEVELS]) {
 static enum quern_status fail_level(const char *what, const char *level, struct quern_error *err) {
     const char *names[MAX_LEVELS];
     const char *meant = nearest_name(level, names, level_names(names));
-    return fail(err, QUERN_RANGE, "%s: '%s' is no level of this build%s%s%s; quern --version lists them", what,
-                level, meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'?" : "");
+    return fail(err, QUERN_RANGE, "%s: '%s' is no level of this build%s%s%s; quern --version lists them",
+                what, level, meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'?" : "");
 }
 
 enum quern_status check_engine_settings(const struct engine_settings *engine, struct quern_error *err) {
@@ -189,6 +244,16 @@ static enum quern_status capped_isa(const char **isa, struct quern_error *err) {
     return fail_level("the variable QUERN_ISA", cap, err);
 }
 
+static void complain_model(const char *path, const struct quern_model *model) {
+    char size[SIZE_TEXT];
+    struct quern_model_info info;
+    quern_model_get_info(model, &info);
+    complain(
+        "%s: %s '%s', %.2f million values in %s, %zu layers, trained for %zu tokens, vocabulary of %zu; %s",
+        path, info.architecture, info.name, (double)info.n_params * 1e-6, size_text(info.tensor_bytes, size),
+        info.n_layer, info.n_ctx_train, info.n_vocab, info.isa);
+}
+
 enum quern_status open_model(const char *path, const struct engine_settings *engine,
                              const struct message_settings *messages, struct quern_model **out,
                              struct quern_error *err) {
@@ -202,7 +267,10 @@ enum quern_status open_model(const char *path, const struct engine_settings *eng
     if (st)
         return st;
     mapped_file_watch(path);
-    return quern_model_open(path, &options, out, err);
+    st = quern_model_open(path, &options, out, err);
+    if (!st && messages->verbose)
+        complain_model(path, *out);
+    return st;
 }
 
 enum quern_status thread_count(int64_t given, unsigned *n, struct quern_error *err) {

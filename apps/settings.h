@@ -37,12 +37,20 @@ struct message_settings {
 };
 
 /* Rows for a command's table of groups; type and member: its settings. */
-#define TEXT_GROUP(type, member) { "Text", text_options, TEXT_OPTIONS, offsetof(type, member) }
-#define MODEL_GROUP(type, member) { "Model", model_options, MODEL_OPTIONS, offsetof(type, member) }
-#define ENGINE_GROUP(type, member) { "Machine", engine_options, ENGINE_OPTIONS, offsetof(type, member) }
-#define MESSAGE_GROUP(type, member) { "Messages", message_options, MESSAGE_OPTIONS, offsetof(type, member) }
-#define SAMPLING_GROUP(type, member) { "Sampling", sampling_options, SAMPLING_OPTIONS, offsetof(type, member) }
+#define TEXT_GROUP(type, member)                                                                             \
+    { "Text", text_options, TEXT_OPTIONS, offsetof(type, member) }
+#define MODEL_GROUP(type, member)                                                                            \
+    { "Model", model_options, MODEL_OPTIONS, offsetof(type, member) }
+#define ENGINE_GROUP(type, member)                                                                           \
+    { "Machine", engine_options, ENGINE_OPTIONS, offsetof(type, member) }
+#define MESSAGE_GROUP(type, member)                                                                          \
+    { "Messages", message_options, MESSAGE_OPTIONS, offsetof(type, member) }
+#define QUIET_GROUP(type, member)                                                                            \
+    { "Messages", message_options, QUIET_OPTIONS, offsetof(type, member) }
+#define SAMPLING_GROUP(type, member)                                                                         \
+    { "Sampling", sampling_options, SAMPLING_OPTIONS, offsetof(type, member) }
 enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 3, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
+enum { QUIET_OPTIONS = 1 }; /* the first of message_options, where there is no more to say */
 extern const struct option text_options[TEXT_OPTIONS], model_options[MODEL_OPTIONS],
     engine_options[ENGINE_OPTIONS], sampling_options[SAMPLING_OPTIONS], message_options[MESSAGE_OPTIONS];
 
@@ -63,7 +71,8 @@ enum quern_status find_model(const char *given, bool quiet, char path[MODEL_PATH
                              struct quern_error *err);
 
 /* Open the model with the level of --isa, else the best usable one up to that of the variable QUERN_ISA.
- * path must live as long as the process (mapped_file_watch). Notes go to stderr unless quiet. */
+ * path must live as long as the process (mapped_file_watch). Notes go to stderr unless quiet; with verbose
+ * also a line about the model. */
 enum quern_status open_model(const char *path, const struct engine_settings *engine,
                              const struct message_settings *messages, struct quern_model **out,
                              struct quern_error *err);

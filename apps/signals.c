@@ -3,12 +3,16 @@
 #include "apps/signals.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t caught; /* number of the signal that asked to stop; 0: none */
 static const char *volatile mapped_path;
+static atomic_flag is_ending = ATOMIC_FLAG_INIT; /* a thread is telling about a lost page */
+
+void file_limit_catch(void) { signal(SIGXFSZ, SIG_IGN); }
 
 static void remember(int signal_number) { caught = signal_number; }
 
@@ -38,9 +42,12 @@ static void write_text(const char *text) {
     }
 }
 
-/* Only async-signal-safe calls: the signal comes in the middle of any read of the mapping. */
+/* Only async-signal-safe calls: the signal comes in the middle of any read of the mapping. Several threads
+ * may meet it at once; the first one speaks. */
 static void end_on_lost_page(int signal_number) {
     (void)signal_number;
+    while (atomic_flag_test_and_set(&is_ending))
+        pause();
     write_text("quern: ");
     write_text(mapped_path);
     write_text(": was changed while in use\n");

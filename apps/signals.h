@@ -6,6 +6,9 @@
 
 #include <stdbool.h>
 
+/* A write beyond the limit on a file's size (ulimit -f) fails like one to a full disk, instead of killing. */
+void file_limit_catch(void);
+
 /* From here on the first SIGINT or SIGTERM is only remembered, so that work can stop in good order; the
  * second of the same kind kills. */
 void interrupt_catch(void);

@@ -25,16 +25,25 @@ bool stdin_is_terminal(void) { return isatty(STDIN_FILENO); }
 
 bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
-bool print_now(const char *bytes, size_t n) { return fwrite(bytes, 1, n, stdout) == n && !fflush(stdout); }
+static void complain_write(int reason) {
+    if (reason != EPIPE)
+        complain("standard output: %s", reason ? strerror(reason) : "a write failed");
+}
+
+bool print_now(const char *bytes, size_t n) {
+    errno = 0;
+    if (fwrite(bytes, 1, n, stdout) == n && !fflush(stdout))
+        return true;
+    complain_write(errno);
+    return false;
+}
 
 int close_stdout(int status) {
     bool failed = ferror(stdout);
     errno = 0;
     if (fclose(stdout))
         failed = true;
-    if (!failed)
-        return status;
-    if (errno != EPIPE)
-        complain("standard output: %s", errno ? strerror(errno) : "a write failed");
-    return EXIT_FAILED;
+    if (failed && status == EXIT_DONE)
+        complain_write(errno);
+    return failed && status == EXIT_DONE ? EXIT_FAILED : status;
 }

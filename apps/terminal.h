@@ -12,12 +12,12 @@ size_t terminal_columns(void);
 bool stdin_is_terminal(void);
 bool stderr_is_terminal(void);
 
-/* Bytes to stdout, at once. False if they could not be written; stdout then keeps its error flag, and
- * close_stdout() says so at the end. */
+/* Bytes to stdout, at once. False, after a line that says why, if they could not be written. A closed pipe is
+ * no news to the reader who closed it: then false without a line. */
 bool print_now(const char *bytes, size_t n);
 
-/* At the end of main: what is still buffered goes out. status, or 1 after a line about a failed write. A
- * closed pipe is no news to the reader who closed it: then 1 without a line. */
+/* At the end of main: what is still buffered goes out. Returns status; if that is 0 and something could not
+ * be written, 1, after a line as print_now() says it. */
 int close_stdout(int status);
 
 #endif

@@ -15,8 +15,8 @@ static const size_t text_limit = INT32_MAX; /* what a tokenizer takes */
 /* ---- Bytes ---- */
 
 static enum quern_status fail_too_long(const char *name, struct quern_error *err) {
-    return fail(err, QUERN_RANGE, "%s: is longer than %zu bytes, the most that can be tokenized at once", name,
-                text_limit);
+    return fail(err, QUERN_RANGE, "%s: is longer than %zu bytes, the most that can be tokenized at once",
+                name, text_limit);
 }
 
 /* Read fd to its end: files, pipes and terminals alike. room: a first guess at the size. */
@@ -89,7 +89,8 @@ static void resolve_escapes(struct text_input *text) {
     *to = 0;
 }
 
-static enum quern_status copy_argument(const char *argument, struct text_input *text, struct quern_error *err) {
+static enum quern_status copy_argument(const char *argument, struct text_input *text,
+                                       struct quern_error *err) {
     text->n = strlen(argument);
     text->bytes = malloc(text->n + 1);
     if (!text->bytes)
@@ -145,6 +146,8 @@ static enum quern_status ids_from_json(const struct text_input *text, int32_t *i
     if (!root)
         return fail(err, QUERN_FORMAT, "%s: line %d, column %d: %s", text->name, at.line, at.column, at.text);
     const json_t *list = json_is_object(root) ? json_object_get(root, "ids") : root;
+    if (!list)
+        list = json_object_get(root, "tokens"); /* as servers and reference files call them */
     enum quern_status st = QUERN_OK;
     if (!json_is_array(list))
         st = fail(err, QUERN_FORMAT, "%s: no array of ids; expected {\"ids\": [1, 2, 3]} or [1, 2, 3]",
@@ -178,8 +181,8 @@ static enum quern_status ids_from_numbers(const struct text_input *text, int32_t
         long id = strtol(p, &after, 10);
         if (after == p || errno || id < 0 || id > INT32_MAX ||
             (after < end && !isspace((unsigned char)*after) && *after != ','))
-            return fail(err, QUERN_FORMAT, "%s: '%.*s' at byte %td is no token id (allowed: 0..%d)", text->name,
-                        (int)strcspn(p, " ,\n\t\r"), p, p - text->bytes, INT32_MAX);
+            return fail(err, QUERN_FORMAT, "%s: '%.*s' at byte %td is no token id (allowed: 0..%d)",
+                        text->name, (int)strcspn(p, " ,\n\t\r"), p, p - text->bytes, INT32_MAX);
         ids[(*n)++] = (int32_t)id;
         p = after;
     }

@@ -23,9 +23,9 @@ enum quern_status text_input_as_prompt(struct text_input *text, bool *had_mark, 
 
 void text_input_free(struct text_input *text); /* accepts a zeroed one */
 
-/* The token ids in a text: a JSON array, a JSON object whose `ids` is one, or numbers separated by white
- * space or commas. *ids [*n]: allocated, NULL when *n is 0. Errors: QUERN_FORMAT (what is no id in
- * 0..2^31-1, and where), QUERN_MEMORY. */
+/* The token ids in a text: a JSON array, a JSON object whose `ids` or `tokens` is one, or numbers separated
+ * by white space or commas. *ids [*n]: allocated, NULL when *n is 0. Errors: QUERN_FORMAT (what is no id
+ * in 0..2^31-1, and where), QUERN_MEMORY. */
 enum quern_status text_input_ids(const struct text_input *text, int32_t **ids, size_t *n,
                                  struct quern_error *err);
 

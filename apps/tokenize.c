@@ -21,21 +21,35 @@ struct tokenize_settings {
 };
 
 static const struct option tokenize_options[] = {
-    { .names = { "--ids" }, .kind = OPTION_FLAG, .offset = offsetof(struct tokenize_settings, ids_only),
+    { .names = { "--ids" },
+      .kind = OPTION_FLAG,
+      .offset = offsetof(struct tokenize_settings, ids_only),
       .help = "print the ids alone: [1, 2, 3]" },
-    { .names = { "--json" }, .kind = OPTION_FLAG, .offset = offsetof(struct tokenize_settings, json),
+    { .names = { "--json" },
+      .kind = OPTION_FLAG,
+      .offset = offsetof(struct tokenize_settings, json),
       .help = "print one JSON object: ids, pieces (the vocabulary's texts of the tokens), n" },
-    { .names = { "--bos" }, .off_names = { "--no-bos" }, .kind = OPTION_FLAG, .initial = 1,
+    { .names = { "--bos" },
+      .off_names = { "--no-bos" },
+      .kind = OPTION_FLAG,
+      .initial = 1,
       .offset = offsetof(struct tokenize_settings, bos),
       .help = "add the special tokens that the vocabulary puts around a text (BOS, EOS)" },
-    { .names = { "--parse-special" }, .off_names = { "--no-parse-special" }, .kind = OPTION_FLAG, .initial = 1,
+    { .names = { "--parse-special" },
+      .off_names = { "--no-parse-special" },
+      .kind = OPTION_FLAG,
+      .initial = 1,
       .offset = offsetof(struct tokenize_settings, parse_special),
-      .help = "the text of a control token (</s>) becomes that token; without it, it is text like any other" },
-    { .names = { "--detokenize" }, .kind = OPTION_FLAG,
+      .help =
+          "the text of a control token (</s>) becomes that token; without it, it is text like any other" },
+    { .names = { "--detokenize" },
+      .kind = OPTION_FLAG,
       .offset = offsetof(struct tokenize_settings, detokenize),
-      .help = "the other way: the input is ids, as [1, 2], as 1 2 or as JSON with an array `ids`; their text is "
-              "printed byte for byte, without a newline after it" },
-    { .names = { "-sp", "--special" }, .kind = OPTION_FLAG,
+      .help =
+          "the other way: the input is ids, as [1, 2], as 1 2 or as JSON with an array `ids`; their text is "
+          "printed byte for byte, without a newline after it" },
+    { .names = { "-sp", "--special" },
+      .kind = OPTION_FLAG,
       .offset = offsetof(struct tokenize_settings, special),
       .help = "with --detokenize: control tokens are printed as their text; without it they print nothing" },
 };
@@ -44,7 +58,7 @@ static const struct option_group tokenize_groups[] = {
     MODEL_GROUP(struct tokenize_settings, model),
     TEXT_GROUP(struct tokenize_settings, text),
     { "Tokens", tokenize_options, sizeof tokenize_options / sizeof *tokenize_options, 0 },
-    MESSAGE_GROUP(struct tokenize_settings, messages),
+    QUIET_GROUP(struct tokenize_settings, messages),
 };
 
 /* Room for what a token writes into a stream of text; the caller frees it. */
@@ -167,12 +181,11 @@ const struct command command_tokenize = {
     .name = "tokenize",
     .summary = "show the tokens of a text, or the text of tokens",
     .usage = "[-m MODEL] [-p TEXT | -f FILE] [OPTION]...",
-    .description =
-        "Prints a line for each token of the text: its id and what it writes. A GGUF file with a vocabulary "
-        "and nothing else is enough.\n"
-        "\n"
-        "  quern tokenize -p \"The old man\"\n"
-        "  quern tokenize --detokenize -p \"[1, 447, 906]\"",
+    .description = "Prints a line for each token of the text: its id and what it writes. A GGUF file with a "
+                   "vocabulary and nothing else is enough.\n"
+                   "\n"
+                   "  quern tokenize -p \"The old man\"\n"
+                   "  quern tokenize --detokenize -p \"[1, 353, 692, 455]\"",
     .groups = tokenize_groups,
     .n_groups = sizeof tokenize_groups / sizeof *tokenize_groups,
     .settings_bytes = sizeof(struct tokenize_settings),

@@ -31,8 +31,8 @@ enum tensor_need {
 };
 
 enum tensor_use {
-    USE_MATRIX,      /* struct matrix */
-    USE_VECTOR,      /* const float *, one per model or layer */
+    USE_MATRIX, /* struct matrix */
+    USE_VECTOR, /* const float *, one per model or layer */
 };
 
 /* One tensor of a family: its name, shape (ne[0] first) and the field it fills. */

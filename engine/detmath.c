@@ -31,12 +31,14 @@ void det_sincos(double x, double *sine, double *cosine) {
     }
     s = r + r * s;
     c = 1.0 + c;
-    switch ((int64_t)k & 3) {
-    case 0: *sine = s, *cosine = c; break;
-    case 1: *sine = c, *cosine = -s; break;
-    case 2: *sine = -s, *cosine = -c; break;
-    default: *sine = -c, *cosine = s; break;
+    /* A quarter turn takes (sine, cosine) to (cosine, -sine). */
+    for (int64_t turns = (int64_t)k & 3; turns > 0; turns--) {
+        double t = s;
+        s = c;
+        c = -t;
     }
+    *sine = s;
+    *cosine = c;
 }
 
 static const double ln2_hi = 0x1.62e42feep-1, ln2_lo = 0x1.a39ef35793c76p-33;

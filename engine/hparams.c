@@ -88,16 +88,17 @@ static enum quern_status read_heads(const struct reader *r, struct quern_model *
                              NULL)))
         return st;
     size_t n_head = m->layers[0].shape.n_head;
-    if ((st = read_per_layer(r, m, "attention.head_count_kv", offsetof(struct layer_shape, n_head_kv), 1 << 14,
-                             &n_head)) ||
+    if ((st = read_per_layer(r, m, "attention.head_count_kv", offsetof(struct layer_shape, n_head_kv),
+                             1 << 14, &n_head)) ||
         (st = read_per_layer(r, m, "feed_forward_length", offsetof(struct layer_shape, n_ff), 1 << 24, NULL)))
         return st;
     for (size_t l = 0; l < hp->n_layer; l++) {
         const struct layer_shape *shape = &m->layers[l].shape;
         if (shape->n_head % shape->n_head_kv)
-            return fail(r->err, QUERN_FORMAT,
-                        "%s: %s.attention.head_count = %zu is not a multiple of head_count_kv = %zu (layer %zu)",
-                        r->path, r->arch, shape->n_head, shape->n_head_kv, l);
+            return fail(
+                r->err, QUERN_FORMAT,
+                "%s: %s.attention.head_count = %zu is not a multiple of head_count_kv = %zu (layer %zu)",
+                r->path, r->arch, shape->n_head, shape->n_head_kv, l);
     }
     hp->head_dim_k = hp->n_embd / n_head;
     bool divides = hp->n_embd % n_head == 0;
@@ -107,9 +108,10 @@ static enum quern_status read_heads(const struct reader *r, struct quern_model *
     if (key_length)
         hp->head_dim_k = key_length;
     else if (!divides || hp->head_dim_k > MAX_HEAD_DIM)
-        return fail(r->err, QUERN_FORMAT,
-                    "%s: %s.embedding_length = %zu over head_count = %zu is no head size (allowed: whole, 1 to %d)",
-                    r->path, r->arch, hp->n_embd, n_head, MAX_HEAD_DIM);
+        return fail(
+            r->err, QUERN_FORMAT,
+            "%s: %s.embedding_length = %zu over head_count = %zu is no head size (allowed: whole, 1 to %d)",
+            r->path, r->arch, hp->n_embd, n_head, MAX_HEAD_DIM);
     hp->head_dim_v = key_length ? key_length : hp->head_dim_k;
     return read_size(r, "attention.value_length", 1, MAX_HEAD_DIM, OPTIONAL, &hp->head_dim_v);
 }
@@ -118,7 +120,9 @@ static enum quern_status read_rope_scaling(const struct reader *r, struct hparam
     static const struct {
         const char *name;
         enum rope_scaling scaling;
-    } known[] = { { "none", ROPE_SCALING_NONE }, { "linear", ROPE_SCALING_LINEAR }, { "yarn", ROPE_SCALING_YARN } };
+    } known[] = { { "none", ROPE_SCALING_NONE },
+                  { "linear", ROPE_SCALING_LINEAR },
+                  { "yarn", ROPE_SCALING_YARN } };
     enum quern_status st;
     char key[MAX_KEY];
     full_key(r, "rope.scaling.type", key);
@@ -133,7 +137,8 @@ static enum quern_status read_rope_scaling(const struct reader *r, struct hparam
     if ((st = read_real(r, "rope.scale_linear", 1e-6, 1e6, OPTIONAL, &legacy_factor)) ||
         (st = read_real(r, "rope.scaling.factor", 1e-6, 1e6, OPTIONAL, &hp->rope_factor)) ||
         (st = read_real(r, "rope.scaling.attn_factor", 1e-6, 1e6, OPTIONAL, &hp->rope_attn_factor)) ||
-        (st = read_size(r, "rope.scaling.original_context_length", 1, INT32_MAX, OPTIONAL, &hp->n_ctx_original)))
+        (st = read_size(r, "rope.scaling.original_context_length", 1, INT32_MAX, OPTIONAL,
+                        &hp->n_ctx_original)))
         return st;
     if (!found) {
         hp->rope_scaling = legacy_factor > 0 ? ROPE_SCALING_LINEAR : ROPE_SCALING_NONE;
@@ -146,19 +151,21 @@ static enum quern_status read_rope_scaling(const struct reader *r, struct hparam
             return QUERN_OK;
         }
     }
-    return fail(r->err, QUERN_UNSUPPORTED, "%s: %s = '%.*s' is not supported (known: none, linear, yarn)", r->path,
-                key, (int)(name.bytes < 80 ? name.bytes : 80), name.data);
+    return fail(r->err, QUERN_UNSUPPORTED, "%s: %s = '%.*s' is not supported (known: none, linear, yarn)",
+                r->path, key, (int)(name.bytes < 80 ? name.bytes : 80), name.data);
 }
 
 static enum quern_status read_rope(const struct reader *r, struct hparams *hp) {
     hp->n_rot = hp->head_dim_k;
     hp->rope_theta = 10000;
-    enum quern_status st = read_size(r, "rope.dimension_count", 1, (int64_t)hp->head_dim_k, OPTIONAL, &hp->n_rot);
+    enum quern_status st =
+        read_size(r, "rope.dimension_count", 1, (int64_t)hp->head_dim_k, OPTIONAL, &hp->n_rot);
     if (st)
         return st;
     if (hp->n_rot % 2)
-        return fail(r->err, QUERN_FORMAT, "%s: %s.rope.dimension_count = %zu is odd (allowed: even, 2 to %zu)",
-                    r->path, r->arch, hp->n_rot, hp->head_dim_k);
+        return fail(r->err, QUERN_FORMAT,
+                    "%s: %s.rope.dimension_count = %zu is odd (allowed: even, 2 to %zu)", r->path, r->arch,
+                    hp->n_rot, hp->head_dim_k);
     if ((st = read_real(r, "rope.freq_base", 1e-3, 1e12, OPTIONAL, &hp->rope_theta)))
         return st;
     return read_rope_scaling(r, hp);
@@ -173,8 +180,9 @@ static enum quern_status read_experts(const struct reader *r, struct hparams *hp
         (st = read_size(r, "expert_gating_func", 0, INT32_MAX, OPTIONAL, &gating)))
         return st;
     if (gating > 1)
-        return fail(r->err, QUERN_UNSUPPORTED, "%s: %s.expert_gating_func = %zu is not supported (known: 1, softmax)",
-                    r->path, r->arch, gating);
+        return fail(r->err, QUERN_UNSUPPORTED,
+                    "%s: %s.expert_gating_func = %zu is not supported (known: 1, softmax)", r->path, r->arch,
+                    gating);
     return QUERN_OK;
 }
 
@@ -184,8 +192,8 @@ enum { MIN_LAYER_TENSORS = 8 };
 static enum quern_status allocate_layers(const struct reader *r, struct quern_model *m) {
     size_t n_layer = m->hp.n_layer;
     if (n_layer > gguf_n_tensors(r->g) / MIN_LAYER_TENSORS)
-        return fail(r->err, QUERN_FORMAT, "%s: %s.block_count = %zu, but the file has only %zu tensors", r->path,
-                    r->arch, n_layer, gguf_n_tensors(r->g));
+        return fail(r->err, QUERN_FORMAT, "%s: %s.block_count = %zu, but the file has only %zu tensors",
+                    r->path, r->arch, n_layer, gguf_n_tensors(r->g));
     m->layers = calloc(n_layer, sizeof *m->layers);
     return m->layers ? QUERN_OK : fail_memory(r->err, n_layer * sizeof *m->layers);
 }

@@ -67,7 +67,8 @@ static enum quern_status check_quantization_version(const struct quern_model *m,
     if (st || version >= 2)
         return st;
     return fail(err, QUERN_UNSUPPORTED,
-                "%s: general.quantization_version = %" PRId64 ": made before May 2023; convert the model again",
+                "%s: general.quantization_version = %" PRId64
+                ": made before May 2023; convert the model again",
                 gguf_path(m->gguf), version);
 }
 
@@ -96,7 +97,8 @@ static enum quern_status find_arch(struct quern_model *m, struct quern_error *er
     if (st)
         return st;
     if (!found)
-        return fail(err, QUERN_FORMAT, "%s: general.architecture is missing; `quern inspect` shows what the file is",
+        return fail(err, QUERN_FORMAT,
+                    "%s: general.architecture is missing; `quern inspect` shows what the file is",
                     gguf_path(m->gguf));
     for (size_t i = 0; (m->arch = arch_row(i)); i++)
         if (gguf_string_is(name, m->arch->name))
@@ -109,8 +111,7 @@ static enum quern_status find_arch(struct quern_model *m, struct quern_error *er
 /* A file may do without a tokenizer, or with one that this build lacks, and run on ids. One that
  * contradicts itself is an error. */
 static enum quern_status open_tokenizer(struct quern_model *m, struct quern_error *err) {
-    enum quern_status st =
-        tokenizer_open(m->gguf, &m->tokenizer, note_tokenizer, m, &m->tokenizer_error);
+    enum quern_status st = tokenizer_open(m->gguf, &m->tokenizer, note_tokenizer, m, &m->tokenizer_error);
     if (st == QUERN_UNSUPPORTED)
         return QUERN_OK;
     if (st) {
@@ -120,7 +121,8 @@ static enum quern_status open_tokenizer(struct quern_model *m, struct quern_erro
     }
     size_t n_tokens = tokenizer_n_tokens(m->tokenizer);
     if (n_tokens > m->hp.n_vocab)
-        return fail(err, QUERN_FORMAT, "%s: tokenizer.ggml.tokens has %zu tokens, token_embd.weight only %zu rows",
+        return fail(err, QUERN_FORMAT,
+                    "%s: tokenizer.ggml.tokens has %zu tokens, token_embd.weight only %zu rows",
                     gguf_path(m->gguf), n_tokens, m->hp.n_vocab);
     if (n_tokens < m->hp.n_vocab)
         model_note(m, "the last %zu of %zu rows of token_embd.weight have no token", m->hp.n_vocab - n_tokens,
@@ -165,8 +167,8 @@ static enum quern_status pick_kernels(struct quern_model *m, struct quern_error 
 static enum quern_status load(struct quern_model *m, struct quern_error *err) {
     enum quern_status st;
     if ((st = pick_kernels(m, err)) || (st = refuse_other_files(m, err)) || (st = find_arch(m, err)) ||
-        (st = check_quantization_version(m, err)) || (st = copy_name(m, err)) || (st = hparams_read(m, err)) ||
-        (st = weights_bind(m, err)) || (st = rope_table_make(m, err)))
+        (st = check_quantization_version(m, err)) || (st = copy_name(m, err)) ||
+        (st = hparams_read(m, err)) || (st = weights_bind(m, err)) || (st = rope_table_make(m, err)))
         return st;
     return open_tokenizer(m, err);
 }

@@ -47,7 +47,7 @@ struct layer {
     struct matrix wq, wk, wv, wo;
     const float *bq, *bk, *bv, *bo; /* NULL: no bias */
     struct matrix ffn_gate, ffn_up, ffn_down;
-    struct matrix router;                               /* [n_expert][n_embd] */
+    struct matrix router; /* [n_expert][n_embd] */
     struct matrix gate_exps, up_exps, down_exps;
 };
 

@@ -98,9 +98,9 @@ struct quern_model_info {
     size_t n_vocab;           /* rows of the token embedding; logits per position */
     size_t n_ctx_train;       /* context length it was trained with, tokens */
     size_t n_embd, n_layer, n_head, n_head_kv, n_ff, n_expert, n_expert_used;
-    uint64_t n_params;        /* values in all tensors */
-    uint64_t tensor_bytes;    /* of all tensors */
-    uint64_t file_bytes;      /* of all parts */
+    uint64_t n_params;     /* values in all tensors */
+    uint64_t tensor_bytes; /* of all tensors */
+    uint64_t file_bytes;   /* of all parts */
 };
 
 QUERN_API void quern_model_get_info(const struct quern_model *model, struct quern_model_info *info);
@@ -154,8 +154,8 @@ struct quern_session;
 enum quern_cache_type { QUERN_CACHE_F16 = 0, QUERN_CACHE_F32 };
 
 struct quern_session_options {
-    size_t n_ctx;     /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
-    size_t n_batch;   /* tokens evaluated at once inside, 1..65536; default 512. Memory grows with it */
+    size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
+    size_t n_batch;     /* tokens evaluated at once inside, 1..65536; default 512. Memory grows with it */
     unsigned n_threads; /* 0 (default): quern_default_threads() */
     enum quern_cache_type cache_k, cache_v; /* default F16 */
     /* Asked between batches and layers of a long evaluation, on the calling thread; true stops it with
@@ -203,14 +203,14 @@ QUERN_API enum quern_status quern_session_rewind(struct quern_session *session, 
 /* Applied in this order: repetition penalty, top-k, top-p, min-p, temperature, draw. Ties between equal
  * logits go to the smaller id. temperature <= 0: the largest logit, no randomness. */
 struct quern_sampler_options {
-    uint64_t seed;          /* default 0; equal seeds draw equal tokens from equal logits */
-    float temperature;      /* default 0.8 */
-    int32_t top_k;          /* keep the k largest; <= 0 keeps all; default 40 */
-    float top_p;            /* keep the smallest set with this probability, 0..1; >= 1 off; default 0.95 */
-    float min_p;            /* drop what is less likely than min_p times the best, 0..1; 0 off; 0.05 */
-    float repeat_penalty;   /* > 0; divides positive and multiplies negative logits of tokens among the
-                             * last repeat_last_n accepted ones; 1 off; default 1 */
-    int32_t repeat_last_n;  /* default 64; 0 off; -1: all accepted */
+    uint64_t seed;         /* default 0; equal seeds draw equal tokens from equal logits */
+    float temperature;     /* default 0.8 */
+    int32_t top_k;         /* keep the k largest; <= 0 keeps all; default 40 */
+    float top_p;           /* keep the smallest set with this probability, 0..1; >= 1 off; default 0.95 */
+    float min_p;           /* drop what is less likely than min_p times the best, 0..1; 0 off; 0.05 */
+    float repeat_penalty;  /* > 0; divides positive and multiplies negative logits of tokens among the
+                            * last repeat_last_n accepted ones; 1 off; default 1 */
+    int32_t repeat_last_n; /* default 64; 0 off; -1: all accepted */
 };
 
 struct quern_sampler;
@@ -226,8 +226,8 @@ QUERN_API enum quern_status quern_sampler_accept(struct quern_sampler *sampler, 
                                                  struct quern_error *err);
 /* Choose a token. logits: [n_vocab], not changed. The choice is not accepted by itself.
  * Errors: QUERN_RANGE if a logit is NaN or +Inf (says which). */
-QUERN_API enum quern_status quern_sampler_draw(struct quern_sampler *sampler, const float *logits, int32_t *id,
-                                               struct quern_error *err);
+QUERN_API enum quern_status quern_sampler_draw(struct quern_sampler *sampler, const float *logits,
+                                               int32_t *id, struct quern_error *err);
 
 #ifdef __cplusplus
 }

@@ -39,7 +39,8 @@ enum quern_status rope_table_make(struct quern_model *m, struct quern_error *err
         double freq = det_exp(-2.0 * (double)i / (double)hp->n_rot * log_theta);
         if (m->rope_freqs) {
             if (!(m->rope_freqs[i] > 0))
-                return fail(err, QUERN_FORMAT, "%s: tensor 'rope_freqs.weight' holds %g at index %zu (allowed: > 0)",
+                return fail(err, QUERN_FORMAT,
+                            "%s: tensor 'rope_freqs.weight' holds %g at index %zu (allowed: > 0)",
                             gguf_path(m->gguf), (double)m->rope_freqs[i], i);
             freq /= (double)m->rope_freqs[i];
         }

@@ -22,9 +22,9 @@ struct quern_sampler {
     size_t n_vocab;
     int32_t *recent; /* accepted tokens, the last n_recent of them */
     size_t n_recent, recent_room;
-    float *probabilities;          /* [n_vocab], scratch */
+    float *probabilities;         /* [n_vocab], scratch */
     struct candidate *candidates; /* [n_vocab], scratch */
-    bool *seen;                    /* [n_vocab], all false between calls */
+    bool *seen;                   /* [n_vocab], all false between calls */
 };
 
 void quern_sampler_defaults(struct quern_sampler_options *options) {
@@ -186,10 +186,10 @@ static const struct {
     const char *name;
     void (*apply)(struct chain *chain);
 } stages[] = {
-    { "penalties",   penalize_repeats  },
-    { "top-k",       keep_top_k        },
-    { "top-p",       keep_top_p        },
-    { "min-p",       keep_min_p        },
+    { "penalties", penalize_repeats },
+    { "top-k", keep_top_k },
+    { "top-p", keep_top_p },
+    { "min-p", keep_min_p },
     { "temperature", apply_temperature },
 };
 
@@ -219,7 +219,8 @@ static enum quern_status check_options(const struct quern_sampler_options *o, st
     if (!(o->min_p >= 0 && o->min_p <= 1))
         return fail(err, QUERN_RANGE, "min_p = %g (allowed: 0 to 1)", (double)o->min_p);
     if (!(o->repeat_penalty > 0) || isinf(o->repeat_penalty))
-        return fail(err, QUERN_RANGE, "repeat_penalty = %g (allowed: more than 0)", (double)o->repeat_penalty);
+        return fail(err, QUERN_RANGE, "repeat_penalty = %g (allowed: more than 0)",
+                    (double)o->repeat_penalty);
     if (o->repeat_last_n < -1)
         return fail(err, QUERN_RANGE, "repeat_last_n = %d (allowed: -1 or more)", (int)o->repeat_last_n);
     return QUERN_OK;
@@ -248,7 +249,8 @@ enum quern_status quern_sampler_open(size_t n_vocab, const struct quern_sampler_
     s->seen = calloc(n_vocab, sizeof *s->seen);
     if (!s->probabilities || !s->candidates || !s->seen) {
         quern_sampler_close(s);
-        return fail_memory(err, n_vocab * (sizeof *s->probabilities + sizeof *s->candidates + sizeof *s->seen));
+        return fail_memory(err,
+                           n_vocab * (sizeof *s->probabilities + sizeof *s->candidates + sizeof *s->seen));
     }
     *out = s;
     return QUERN_OK;

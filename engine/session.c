@@ -20,7 +20,8 @@ static const struct {
 
 /* ---- Options ---- */
 
-static enum quern_status complete_options(const struct quern_model *m, const struct quern_session_options *given,
+static enum quern_status complete_options(const struct quern_model *m,
+                                          const struct quern_session_options *given,
                                           struct quern_session_options *o, struct quern_error *err) {
     if (given)
         *o = *given;
@@ -130,7 +131,8 @@ static void place_scratch(const struct quern_model *m, size_t n, struct arena *a
         .gate = take_floats(a, n_ffn, w.n_ff),
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
-        .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn), take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
+        .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn),
+                  take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
     };
     if (!hp->n_expert)
         return;
@@ -147,15 +149,17 @@ static enum quern_status measure(const struct quern_model *m, const struct quern
     place_caches(m, o, &cache, NULL);
     place_scratch(m, o->n_batch, &work, &unused);
     if (cache.overflow || work.overflow)
-        return fail(err, QUERN_RANGE, "n_ctx = %zu with n_batch = %zu needs more memory than can be addressed",
-                    o->n_ctx, o->n_batch);
+        return fail(err, QUERN_RANGE,
+                    "n_ctx = %zu with n_batch = %zu needs more memory than can be addressed", o->n_ctx,
+                    o->n_batch);
     *cache_bytes = cache.used;
     *work_bytes = work.used;
     return QUERN_OK;
 }
 
-enum quern_status quern_session_memory(const struct quern_model *m, const struct quern_session_options *options,
-                                       uint64_t *cache_bytes, uint64_t *work_bytes, struct quern_error *err) {
+enum quern_status quern_session_memory(const struct quern_model *m,
+                                       const struct quern_session_options *options, uint64_t *cache_bytes,
+                                       uint64_t *work_bytes, struct quern_error *err) {
     struct quern_session_options o;
     size_t cache = 0, work = 0;
     enum quern_status st = complete_options(m, options, &o, err);
@@ -197,8 +201,9 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     s->pool = pool_open(o.n_threads);
     if (!cache.memory || !work.memory || !s->caches || !s->pool) {
         quern_session_close(s);
-        return fail(err, QUERN_MEMORY, "out of memory: a session of %zu tokens takes %zu MiB of cache and %zu MiB "
-                                       "of working memory",
+        return fail(err, QUERN_MEMORY,
+                    "out of memory: a session of %zu tokens takes %zu MiB of cache and %zu MiB "
+                    "of working memory",
                     o.n_ctx, cache_bytes >> 20, work_bytes >> 20);
     }
     place_caches(m, &o, &cache, s->caches);
@@ -223,8 +228,8 @@ unsigned quern_session_n_threads(const struct quern_session *s) { return s->opti
 
 enum quern_status quern_session_rewind(struct quern_session *s, size_t position, struct quern_error *err) {
     if (position > s->position)
-        return fail(err, QUERN_RANGE, "cannot go to position %zu of %zu (allowed: 0 to %zu)", position, s->position,
-                    s->position);
+        return fail(err, QUERN_RANGE, "cannot go to position %zu of %zu (allowed: 0 to %zu)", position,
+                    s->position, s->position);
     s->position = position;
     return QUERN_OK;
 }
@@ -234,16 +239,18 @@ enum quern_status quern_session_rewind(struct quern_session *s, size_t position,
 static enum quern_status check_tokens(const struct quern_session *s, const int32_t *tokens, size_t n_tokens,
                                       size_t n_logits, struct quern_error *err) {
     if (!n_tokens || n_logits > n_tokens)
-        return fail(err, QUERN_RANGE, "%zu tokens with %zu rows of logits (allowed: at least 1 token, at most one "
-                                      "row per token)",
+        return fail(err, QUERN_RANGE,
+                    "%zu tokens with %zu rows of logits (allowed: at least 1 token, at most one "
+                    "row per token)",
                     n_tokens, n_logits);
     for (size_t i = 0; i < n_tokens; i++)
         if (tokens[i] < 0 || (size_t)tokens[i] >= s->model->hp.n_vocab)
-            return fail(err, QUERN_RANGE, "token %d at index %zu is not in the vocabulary (allowed: 0 to %zu)",
-                        (int)tokens[i], i, s->model->hp.n_vocab - 1);
+            return fail(err, QUERN_RANGE,
+                        "token %d at index %zu is not in the vocabulary (allowed: 0 to %zu)", (int)tokens[i],
+                        i, s->model->hp.n_vocab - 1);
     if (n_tokens > s->options.n_ctx - s->position)
-        return fail(err, QUERN_CONTEXT, "%zu tokens do not fit: the context holds %zu, %zu are in use", n_tokens,
-                    s->options.n_ctx, s->position);
+        return fail(err, QUERN_CONTEXT, "%zu tokens do not fit: the context holds %zu, %zu are in use",
+                    n_tokens, s->options.n_ctx, s->position);
     return QUERN_OK;
 }
 

@@ -14,21 +14,21 @@ struct layer_cache {
 /* Working memory of a step, carved from the session's arena; n is the largest batch, widths are the
  * largest over the layers. */
 struct scratch {
-    float *x;        /* [n][n_embd] residual stream */
-    float *normed;   /* [n][n_embd] */
-    float *q;        /* [n][n_head * head_dim_k] */
-    float *k;        /* [n][n_head_kv * head_dim_k] */
-    float *v;        /* [n][n_head_kv * head_dim_v] */
-    float *attn;     /* [n][n_head * head_dim_v] */
-    float *out;      /* [n][n_embd] output of a block, before it is added to x */
-    float *gate;     /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
-    float *up;       /* as gate */
-    float *rope;     /* [n][n_rot / 2][2] cosine, sine */
-    uint8_t *acts[2]; /* activations of one operation's input, in up to two forms */
-    float *router;     /* [n][n_expert] */
+    float *x;             /* [n][n_embd] residual stream */
+    float *normed;        /* [n][n_embd] */
+    float *q;             /* [n][n_head * head_dim_k] */
+    float *k;             /* [n][n_head_kv * head_dim_k] */
+    float *v;             /* [n][n_head_kv * head_dim_v] */
+    float *attn;          /* [n][n_head * head_dim_v] */
+    float *out;           /* [n][n_embd] output of a block, before it is added to x */
+    float *gate;          /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
+    float *up;            /* as gate */
+    float *rope;          /* [n][n_rot / 2][2] cosine, sine */
+    uint8_t *acts[2];     /* activations of one operation's input, in up to two forms */
+    float *router;        /* [n][n_expert] */
     struct route *routes; /* [n * n_expert_used], sorted by expert */
-    float *expert_in;  /* [n * n_expert_used][n_embd] inputs gathered by expert */
-    float *expert_out; /* [n * n_expert_used][n_embd] */
+    float *expert_in;     /* [n * n_expert_used][n_embd] inputs gathered by expert */
+    float *expert_out;    /* [n * n_expert_used][n_embd] */
 };
 
 /* Token t goes to an expert as its rank-th choice. */
@@ -42,9 +42,9 @@ struct quern_session {
     struct quern_session_options options;
     enum cache_type key_type, value_type;
     struct pool *pool;
-    size_t n_tiles;  /* of ATTN_TILE positions, per kv head */
-    size_t position; /* tokens in the cache */
-    struct layer_cache *caches; /* [n_layer] */
+    size_t n_tiles;                   /* of ATTN_TILE positions, per kv head */
+    size_t position;                  /* tokens in the cache */
+    struct layer_cache *caches;       /* [n_layer] */
     void *cache_memory, *work_memory; /* as allocated */
     struct scratch scratch;
 };

@@ -21,8 +21,12 @@ enum quern_status quern_tokenize(const struct quern_model *m, const char *text, 
     return st ? st : tokenizer_encode(m->tokenizer, text, bytes, flags, ids, n, err);
 }
 
-int32_t quern_token_bos(const struct quern_model *m) { return m->tokenizer ? tokenizer_bos(m->tokenizer) : -1; }
-int32_t quern_token_eos(const struct quern_model *m) { return m->tokenizer ? tokenizer_eos(m->tokenizer) : -1; }
+int32_t quern_token_bos(const struct quern_model *m) {
+    return m->tokenizer ? tokenizer_bos(m->tokenizer) : -1;
+}
+int32_t quern_token_eos(const struct quern_model *m) {
+    return m->tokenizer ? tokenizer_eos(m->tokenizer) : -1;
+}
 bool quern_adds_bos(const struct quern_model *m) { return m->tokenizer && tokenizer_adds_bos(m->tokenizer); }
 bool quern_token_is_eog(const struct quern_model *m, int32_t id) {
     return m->tokenizer && tokenizer_is_eog(m->tokenizer, id);

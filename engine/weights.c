@@ -78,7 +78,8 @@ static enum quern_status check_shape(const struct binder *b, const struct tensor
                 (int)t->name.bytes, t->name.data, found, expected, source);
 }
 
-static enum quern_status bind_matrix(const struct binder *b, const struct gguf_tensor *t, struct matrix *out) {
+static enum quern_status bind_matrix(const struct binder *b, const struct gguf_tensor *t,
+                                     struct matrix *out) {
     if (act_form_of(t->type) == ACT_NONE)
         return fail(b->err, QUERN_UNSUPPORTED,
                     "%s: tensor '%.*s' has type %s, which cannot be multiplied by this build", b->path,
@@ -96,11 +97,13 @@ static enum quern_status bind_matrix(const struct binder *b, const struct gguf_t
     return QUERN_OK;
 }
 
-static enum quern_status check_finite(const struct binder *b, const struct gguf_tensor *t, const float *values) {
+static enum quern_status check_finite(const struct binder *b, const struct gguf_tensor *t,
+                                      const float *values) {
     for (size_t i = 0; i < t->ne[0]; i++)
         if (!isfinite(values[i]))
-            return fail(b->err, QUERN_FORMAT, "%s: tensor '%.*s' holds %s at index %zu (allowed: finite values)",
-                        b->path, (int)t->name.bytes, t->name.data, isnan(values[i]) ? "NaN" : "infinity", i);
+            return fail(b->err, QUERN_FORMAT,
+                        "%s: tensor '%.*s' holds %s at index %zu (allowed: finite values)", b->path,
+                        (int)t->name.bytes, t->name.data, isnan(values[i]) ? "NaN" : "infinity", i);
     return QUERN_OK;
 }
 
@@ -112,8 +115,9 @@ static enum quern_status bind_vector(const struct binder *b, const struct gguf_t
         return check_finite(b, t, *out);
     }
     if (!type->decode)
-        return fail(b->err, QUERN_UNSUPPORTED, "%s: tensor '%.*s' has type %s, which this build cannot decode",
-                    b->path, (int)t->name.bytes, t->name.data, type->name);
+        return fail(b->err, QUERN_UNSUPPORTED,
+                    "%s: tensor '%.*s' has type %s, which this build cannot decode", b->path,
+                    (int)t->name.bytes, t->name.data, type->name);
     size_t bytes = sizeof(struct owned_vector) + t->ne[0] * sizeof(float); /* ne[0] equals a checked dim */
     struct owned_vector *owned = malloc(bytes);
     if (!owned)
@@ -128,7 +132,8 @@ static enum quern_status bind_vector(const struct binder *b, const struct gguf_t
 }
 
 static bool is_needed(const struct hparams *hp, enum tensor_need need) {
-    return need == NEED_ALWAYS || (need == NEED_DENSE && !hp->n_expert) || (need == NEED_EXPERTS && hp->n_expert);
+    return need == NEED_ALWAYS || (need == NEED_DENSE && !hp->n_expert) ||
+           (need == NEED_EXPERTS && hp->n_expert);
 }
 
 static size_t tensor_index(const struct gguf *g, const struct gguf_tensor *t) {
@@ -188,7 +193,8 @@ static enum quern_status report_missing(const struct binder *b) {
     bool old_experts = gguf_find_tensor(b->m->gguf, "blk.0.ffn_gate.0.weight") != NULL;
     return fail(b->err, QUERN_FORMAT, "%s: %zu tensors are missing: %s%s%s", b->path, b->n_missing, list,
                 b->n_missing > MAX_REPORTED ? ", ..." : "",
-                old_experts ? "; the file has one tensor per expert (early 2024): convert the model again" : "");
+                old_experts ? "; the file has one tensor per expert (early 2024): convert the model again"
+                            : "");
 }
 
 static void note_extra(const struct binder *b) {
@@ -199,8 +205,8 @@ static void note_extra(const struct binder *b) {
     while (b->is_bound[i])
         i++;
     struct gguf_string name = gguf_tensor(b->m->gguf, i)->name;
-    model_note(b->m, "%zu tensors are not used by architecture %s, the first is '%.*s'", n_tensors - b->n_bound,
-               b->m->arch->name, (int)(name.bytes < 80 ? name.bytes : 80), name.data);
+    model_note(b->m, "%zu tensors are not used by architecture %s, the first is '%.*s'",
+               n_tensors - b->n_bound, b->m->arch->name, (int)(name.bytes < 80 ? name.bytes : 80), name.data);
 }
 
 static enum quern_status bind_all(struct binder *b) {

@@ -28,9 +28,7 @@ struct atomic_file {
     uint8_t buffer[BUFFER_BYTES];
 };
 
-const char *atomic_path(const struct atomic_file *f) {
-    return f->path;
-}
+const char *atomic_path(const struct atomic_file *f) { return f->path; }
 
 /* ---- Opening ---- */
 

@@ -301,27 +301,13 @@ void gguf_close(struct gguf *g) {
 
 /* ---- What is in it ---- */
 
-const char *gguf_path(const struct gguf *g) {
-    return g->path;
-}
-uint32_t gguf_version(const struct gguf *g) {
-    return g->version;
-}
-size_t gguf_alignment(const struct gguf *g) {
-    return g->alignment;
-}
-size_t gguf_n_parts(const struct gguf *g) {
-    return g->n_maps ? g->n_maps : 1;
-}
-uint64_t gguf_file_bytes(const struct gguf *g) {
-    return g->file_bytes;
-}
-size_t gguf_n_kv(const struct gguf *g) {
-    return g->n_kv;
-}
-size_t gguf_n_tensors(const struct gguf *g) {
-    return g->n_tensors;
-}
+const char *gguf_path(const struct gguf *g) { return g->path; }
+uint32_t gguf_version(const struct gguf *g) { return g->version; }
+size_t gguf_alignment(const struct gguf *g) { return g->alignment; }
+size_t gguf_n_parts(const struct gguf *g) { return g->n_maps ? g->n_maps : 1; }
+uint64_t gguf_file_bytes(const struct gguf *g) { return g->file_bytes; }
+size_t gguf_n_kv(const struct gguf *g) { return g->n_kv; }
+size_t gguf_n_tensors(const struct gguf *g) { return g->n_tensors; }
 
 const struct gguf_kv *gguf_kv(const struct gguf *g, size_t i) {
     assert(i < g->n_kv);

@@ -6,19 +6,19 @@
 #include <inttypes.h>
 
 const struct gguf_value_info gguf_value_info[GGUF_VALUE_TYPES] = {
-    [GGUF_U8] = {"an integer",     1, GGUF_KIND_INTEGER, false},
-    [GGUF_I8] = { "an integer",    1, GGUF_KIND_INTEGER, true },
-    [GGUF_U16] = { "an integer",    2, GGUF_KIND_INTEGER, false},
-    [GGUF_I16] = { "an integer",    2, GGUF_KIND_INTEGER, true },
-    [GGUF_U32] = { "an integer",    4, GGUF_KIND_INTEGER, false},
-    [GGUF_I32] = { "an integer",    4, GGUF_KIND_INTEGER, true },
-    [GGUF_F32] = { "a real number", 4, GGUF_KIND_REAL,    true },
-    [GGUF_BOOL] = { "a bool",        1, GGUF_KIND_BOOL,    false},
-    [GGUF_STRING] = { "a string",      0, GGUF_KIND_STRING,  false},
-    [GGUF_ARRAY] = { "an array",      0, GGUF_KIND_ARRAY,   false},
-    [GGUF_U64] = { "an integer",    8, GGUF_KIND_INTEGER, false},
-    [GGUF_I64] = { "an integer",    8, GGUF_KIND_INTEGER, true },
-    [GGUF_F64] = { "a real number", 8, GGUF_KIND_REAL,    true },
+    [GGUF_U8] = { "an integer", 1, GGUF_KIND_INTEGER, false },
+    [GGUF_I8] = { "an integer", 1, GGUF_KIND_INTEGER, true },
+    [GGUF_U16] = { "an integer", 2, GGUF_KIND_INTEGER, false },
+    [GGUF_I16] = { "an integer", 2, GGUF_KIND_INTEGER, true },
+    [GGUF_U32] = { "an integer", 4, GGUF_KIND_INTEGER, false },
+    [GGUF_I32] = { "an integer", 4, GGUF_KIND_INTEGER, true },
+    [GGUF_F32] = { "a real number", 4, GGUF_KIND_REAL, true },
+    [GGUF_BOOL] = { "a bool", 1, GGUF_KIND_BOOL, false },
+    [GGUF_STRING] = { "a string", 0, GGUF_KIND_STRING, false },
+    [GGUF_ARRAY] = { "an array", 0, GGUF_KIND_ARRAY, false },
+    [GGUF_U64] = { "an integer", 8, GGUF_KIND_INTEGER, false },
+    [GGUF_I64] = { "an integer", 8, GGUF_KIND_INTEGER, true },
+    [GGUF_F64] = { "a real number", 8, GGUF_KIND_REAL, true },
 };
 
 bool gguf_string_is(struct gguf_string s, const char *text) {

@@ -76,9 +76,7 @@ struct gguf_cursor {
     struct quern_error *err;
 };
 
-static inline size_t gguf_left(const struct gguf_cursor *c) {
-    return c->bytes - c->position;
-}
+static inline size_t gguf_left(const struct gguf_cursor *c) { return c->bytes - c->position; }
 
 /* Begin to read the number-th (from 0) of something. */
 void gguf_enter(struct gguf_cursor *c, const char *what, size_t number);

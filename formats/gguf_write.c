@@ -40,14 +40,10 @@ struct gguf_writer {
     size_t current_bytes;             /* of it, written */
 };
 
-static int compare_names(const void *a, const void *b) {
-    return gguf_compare_names(a, b);
-}
+static int compare_names(const void *a, const void *b) { return gguf_compare_names(a, b); }
 
 /* Bytes to the next multiple of the alignment. */
-static size_t padding(uint64_t position, size_t alignment) {
-    return (size_t)(-position & (alignment - 1));
-}
+static size_t padding(uint64_t position, size_t alignment) { return (size_t)(-position & (alignment - 1)); }
 
 /* ---- Collecting ---- */
 
@@ -133,14 +129,12 @@ enum quern_status gguf_copy_kv(struct gguf_writer *w, const struct gguf_kv *kv, 
 
 static enum quern_status set_scalar(struct gguf_writer *w, const char *key, enum gguf_value_type type,
                                     const void *value, size_t bytes, struct quern_error *err) {
-    const struct gguf_kv kv = {
-        .key = {.data = key, .bytes = strlen(key)},
-        .type = type,
-        .element = type,
-        .n = 1,
-        .data = value,
-        .data_bytes = bytes
-    };
+    const struct gguf_kv kv = { .key = { .data = key, .bytes = strlen(key) },
+                                .type = type,
+                                .element = type,
+                                .n = 1,
+                                .data = value,
+                                .data_bytes = bytes };
     return gguf_copy_kv(w, &kv, err);
 }
 
@@ -169,13 +163,11 @@ enum quern_status gguf_set_string(struct gguf_writer *w, const char *key, const 
         return fail_memory(err, bytes);
     memcpy(value, &length, sizeof length);
     memcpy(value + sizeof length, v, (size_t)length);
-    const struct gguf_kv kv = {
-        .key = {.data = key, .bytes = strlen(key)},
-        .type = GGUF_STRING,
-        .element = GGUF_STRING,
-        .n = 1,
-        .data_bytes = bytes
-    };
+    const struct gguf_kv kv = { .key = { .data = key, .bytes = strlen(key) },
+                                .type = GGUF_STRING,
+                                .element = GGUF_STRING,
+                                .n = 1,
+                                .data_bytes = bytes };
     return set_value(w, &kv, value, err);
 }
 
@@ -246,11 +238,11 @@ static enum quern_status place_tensors(struct gguf_writer *w, uint64_t *file_byt
     data_start += padding(data_start, w->alignment);
     uint64_t end = 0;
     for (struct out_tensor *o = w->tensors; o; o = o->next) {
-        /* end stays below 2^62, a tensor below 2^63: no overflow. */
+        /* end stays up to 2^62, a tensor below 2^63: no overflow. */
         o->t.file_offset = end;
         end += o->t.bytes;
         end += padding(end, w->alignment);
-        if (end > INT64_MAX / 2)
+        if (end > UINT64_C(1) << 62)
             return fail(err, QUERN_RANGE, "%s: tensor '%s' ends past 2^62 bytes", atomic_path(w->file),
                         gguf_show(o->t.name).text);
     }
@@ -263,12 +255,8 @@ static void put_bytes(struct gguf_writer *w, const void *data, size_t bytes) {
     atomic_write(w->file, data, bytes, NULL);
 }
 
-static void put_u32(struct gguf_writer *w, uint32_t v) {
-    put_bytes(w, &v, sizeof v);
-}
-static void put_u64(struct gguf_writer *w, uint64_t v) {
-    put_bytes(w, &v, sizeof v);
-}
+static void put_u32(struct gguf_writer *w, uint32_t v) { put_bytes(w, &v, sizeof v); }
+static void put_u64(struct gguf_writer *w, uint64_t v) { put_bytes(w, &v, sizeof v); }
 
 static void put_string(struct gguf_writer *w, struct gguf_string s) {
     put_u64(w, s.bytes);
@@ -366,6 +354,9 @@ static void release(struct gguf_writer *w) {
 }
 
 static enum quern_status check_complete(const struct gguf_writer *w, struct quern_error *err) {
+    enum quern_status status = atomic_write(w->file, NULL, 0, err); /* did an earlier one fail? */
+    if (status)
+        return status;
     if (!w->has_begun)
         return fail(err, QUERN_RANGE, "%s: committed before gguf_begin_data()", atomic_path(w->file));
     if (w->current)

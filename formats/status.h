@@ -26,9 +26,25 @@ static inline bool size_add(size_t a, size_t b, size_t *out) { return !__builtin
 
 /* Typed reads from any address: files promise no alignment. On-disk data is little-endian, and so is
  * every machine quern builds for (asserted in status.c). */
-static inline uint16_t load_le16(const void *p) { uint16_t v; memcpy(&v, p, sizeof v); return v; }
-static inline uint32_t load_le32(const void *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
-static inline uint64_t load_le64(const void *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
-static inline float load_f32(const void *p) { float v; memcpy(&v, p, sizeof v); return v; }
+static inline uint16_t load_le16(const void *p) {
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint32_t load_le32(const void *p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint64_t load_le64(const void *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline float load_f32(const void *p) {
+    float v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 
 #endif

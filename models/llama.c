@@ -9,32 +9,34 @@
 #define MODEL(field) offsetof(struct quern_model, field)
 #define LAYER(field) offsetof(struct layer, field)
 
+/* clang-format off */
 static const struct tensor_row model_tensors[] = {
-    { "token_embd.weight", USE_MATRIX, NEED_ALWAYS, { DIM_EMBD, DIM_VOCAB }, MODEL(token_embd) },
-    { "output_norm.weight", USE_VECTOR, NEED_ALWAYS, { DIM_EMBD }, MODEL(output_norm) },
-    { "output.weight", USE_MATRIX, NEED_OPTIONAL, { DIM_EMBD, DIM_VOCAB }, MODEL(output) },
-    { "rope_freqs.weight", USE_VECTOR, NEED_OPTIONAL, { DIM_ROT_HALF }, MODEL(rope_freqs) },
+    { "token_embd.weight",  USE_MATRIX, NEED_ALWAYS,   { DIM_EMBD, DIM_VOCAB }, MODEL(token_embd)  },
+    { "output_norm.weight", USE_VECTOR, NEED_ALWAYS,   { DIM_EMBD },            MODEL(output_norm) },
+    { "output.weight",      USE_MATRIX, NEED_OPTIONAL, { DIM_EMBD, DIM_VOCAB }, MODEL(output)      },
+    { "rope_freqs.weight",  USE_VECTOR, NEED_OPTIONAL, { DIM_ROT_HALF },        MODEL(rope_freqs)  },
 };
 
 static const struct tensor_row layer_tensors[] = {
-    { "blk.%zu.attn_norm.weight", USE_VECTOR, NEED_ALWAYS, { DIM_EMBD }, LAYER(attn_norm) },
-    { "blk.%zu.attn_q.weight", USE_MATRIX, NEED_ALWAYS, { DIM_EMBD, DIM_Q }, LAYER(wq) },
-    { "blk.%zu.attn_k.weight", USE_MATRIX, NEED_ALWAYS, { DIM_EMBD, DIM_K }, LAYER(wk) },
-    { "blk.%zu.attn_v.weight", USE_MATRIX, NEED_ALWAYS, { DIM_EMBD, DIM_V }, LAYER(wv) },
-    { "blk.%zu.attn_output.weight", USE_MATRIX, NEED_ALWAYS, { DIM_ATTN, DIM_EMBD }, LAYER(wo) },
-    { "blk.%zu.attn_q.bias", USE_VECTOR, NEED_OPTIONAL, { DIM_Q }, LAYER(bq) },
-    { "blk.%zu.attn_k.bias", USE_VECTOR, NEED_OPTIONAL, { DIM_K }, LAYER(bk) },
-    { "blk.%zu.attn_v.bias", USE_VECTOR, NEED_OPTIONAL, { DIM_V }, LAYER(bv) },
-    { "blk.%zu.attn_output.bias", USE_VECTOR, NEED_OPTIONAL, { DIM_EMBD }, LAYER(bo) },
-    { "blk.%zu.ffn_norm.weight", USE_VECTOR, NEED_ALWAYS, { DIM_EMBD }, LAYER(ffn_norm) },
-    { "blk.%zu.ffn_gate.weight", USE_MATRIX, NEED_DENSE, { DIM_EMBD, DIM_FF }, LAYER(ffn_gate) },
-    { "blk.%zu.ffn_up.weight", USE_MATRIX, NEED_DENSE, { DIM_EMBD, DIM_FF }, LAYER(ffn_up) },
-    { "blk.%zu.ffn_down.weight", USE_MATRIX, NEED_DENSE, { DIM_FF, DIM_EMBD }, LAYER(ffn_down) },
-    { "blk.%zu.ffn_gate_inp.weight", USE_MATRIX, NEED_EXPERTS, { DIM_EMBD, DIM_EXPERT }, LAYER(router) },
-    { "blk.%zu.ffn_gate_exps.weight", USE_MATRIX, NEED_EXPERTS, { DIM_EMBD, DIM_FF, DIM_EXPERT }, LAYER(gate_exps) },
-    { "blk.%zu.ffn_up_exps.weight", USE_MATRIX, NEED_EXPERTS, { DIM_EMBD, DIM_FF, DIM_EXPERT }, LAYER(up_exps) },
-    { "blk.%zu.ffn_down_exps.weight", USE_MATRIX, NEED_EXPERTS, { DIM_FF, DIM_EMBD, DIM_EXPERT }, LAYER(down_exps) },
+    { "blk.%zu.attn_norm.weight",     USE_VECTOR, NEED_ALWAYS,   { DIM_EMBD },                     LAYER(attn_norm) },
+    { "blk.%zu.attn_q.weight",        USE_MATRIX, NEED_ALWAYS,   { DIM_EMBD, DIM_Q },              LAYER(wq)        },
+    { "blk.%zu.attn_k.weight",        USE_MATRIX, NEED_ALWAYS,   { DIM_EMBD, DIM_K },              LAYER(wk)        },
+    { "blk.%zu.attn_v.weight",        USE_MATRIX, NEED_ALWAYS,   { DIM_EMBD, DIM_V },              LAYER(wv)        },
+    { "blk.%zu.attn_output.weight",   USE_MATRIX, NEED_ALWAYS,   { DIM_ATTN, DIM_EMBD },           LAYER(wo)        },
+    { "blk.%zu.attn_q.bias",          USE_VECTOR, NEED_OPTIONAL, { DIM_Q },                        LAYER(bq)        },
+    { "blk.%zu.attn_k.bias",          USE_VECTOR, NEED_OPTIONAL, { DIM_K },                        LAYER(bk)        },
+    { "blk.%zu.attn_v.bias",          USE_VECTOR, NEED_OPTIONAL, { DIM_V },                        LAYER(bv)        },
+    { "blk.%zu.attn_output.bias",     USE_VECTOR, NEED_OPTIONAL, { DIM_EMBD },                     LAYER(bo)        },
+    { "blk.%zu.ffn_norm.weight",      USE_VECTOR, NEED_ALWAYS,   { DIM_EMBD },                     LAYER(ffn_norm)  },
+    { "blk.%zu.ffn_gate.weight",      USE_MATRIX, NEED_DENSE,    { DIM_EMBD, DIM_FF },             LAYER(ffn_gate)  },
+    { "blk.%zu.ffn_up.weight",        USE_MATRIX, NEED_DENSE,    { DIM_EMBD, DIM_FF },             LAYER(ffn_up)    },
+    { "blk.%zu.ffn_down.weight",      USE_MATRIX, NEED_DENSE,    { DIM_FF, DIM_EMBD },             LAYER(ffn_down)  },
+    { "blk.%zu.ffn_gate_inp.weight",  USE_MATRIX, NEED_EXPERTS,  { DIM_EMBD, DIM_EXPERT },         LAYER(router)    },
+    { "blk.%zu.ffn_gate_exps.weight", USE_MATRIX, NEED_EXPERTS,  { DIM_EMBD, DIM_FF, DIM_EXPERT }, LAYER(gate_exps) },
+    { "blk.%zu.ffn_up_exps.weight",   USE_MATRIX, NEED_EXPERTS,  { DIM_EMBD, DIM_FF, DIM_EXPERT }, LAYER(up_exps)   },
+    { "blk.%zu.ffn_down_exps.weight", USE_MATRIX, NEED_EXPERTS,  { DIM_FF, DIM_EMBD, DIM_EXPERT }, LAYER(down_exps) },
 };
+/* clang-format on */
 
 static void attention(struct worker *w, const struct step *s, size_t l) {
     const struct layer *layer = &s->model->layers[l];

@@ -20,8 +20,8 @@ struct id_list {
 struct encoder {
     const struct tokenizer *t;
     struct id_list list;
-    struct buffer normal;     /* the normal form of one plain text */
-    bool after_unknown;       /* the last id stands for unknown text that can still go on */
+    struct buffer normal; /* the normal form of one plain text */
+    bool after_unknown;   /* the last id stands for unknown text that can still go on */
 };
 
 static enum quern_status push(struct encoder *e, int32_t id, struct quern_error *err) {
@@ -50,7 +50,8 @@ static enum quern_status push_unknown(struct encoder *e, struct quern_error *err
     return push(e, unk, err);
 }
 
-static enum quern_status push_bytes(struct encoder *e, const char *text, size_t bytes, struct quern_error *err) {
+static enum quern_status push_bytes(struct encoder *e, const char *text, size_t bytes,
+                                    struct quern_error *err) {
     enum quern_status st = QUERN_OK;
     for (size_t i = 0; i < bytes && !st; i++) {
         int32_t id = e->t->byte_fallback ? e->t->byte_ids[(uint8_t)text[i]] : -1;
@@ -65,7 +66,8 @@ static enum quern_status push_bytes(struct encoder *e, const char *text, size_t 
 }
 
 /* text: valid UTF-8, in normal form. */
-static enum quern_status push_chunk(struct encoder *e, const char *text, size_t bytes, struct quern_error *err) {
+static enum quern_status push_chunk(struct encoder *e, const char *text, size_t bytes,
+                                    struct quern_error *err) {
     int32_t *ids = NULL;
     size_t n = 0;
     enum quern_status st = bytes ? spm_encode(e->t->spm, text, bytes, &ids, &n, err) : QUERN_OK;
@@ -90,7 +92,8 @@ static size_t broken_length(const char *text, size_t bytes) {
     return n < bytes ? n : bytes;
 }
 
-static enum quern_status push_normal(struct encoder *e, const char *text, size_t bytes, struct quern_error *err) {
+static enum quern_status push_normal(struct encoder *e, const char *text, size_t bytes,
+                                     struct quern_error *err) {
     enum quern_status st = QUERN_OK;
     uint32_t last = 0, code = 0;
     size_t start = 0; /* of the chunk */
@@ -112,20 +115,22 @@ static enum quern_status push_normal(struct encoder *e, const char *text, size_t
 }
 
 /* Text without special tokens. */
-static enum quern_status push_plain(struct encoder *e, const char *text, size_t bytes, struct quern_error *err) {
+static enum quern_status push_plain(struct encoder *e, const char *text, size_t bytes,
+                                    struct quern_error *err) {
     e->normal.n = 0;
     normalize(&e->t->normalizer, text, bytes, &e->normal);
     if (e->normal.failed)
         return fail_memory(err, e->normal.n);
+    if (e->normal.n == 0)
+        return QUERN_OK;
     return push_normal(e, e->normal.data, e->normal.n, err);
 }
 
-static bool is_white_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
+static bool is_white_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 /* Each plain text between special tokens is normalized by itself, so it gets the space prefix too. */
-static enum quern_status push_parsed(struct encoder *e, const char *text, size_t bytes, struct quern_error *err) {
+static enum quern_status push_parsed(struct encoder *e, const char *text, size_t bytes,
+                                     struct quern_error *err) {
     enum quern_status st = QUERN_OK;
     size_t start = 0, i = 0;
     while (i < bytes && !st) {
@@ -148,11 +153,13 @@ enum quern_status tokenizer_encode(const struct tokenizer *t, const char *text, 
     struct encoder e = { .t = t };
     enum quern_status st = QUERN_OK;
     if (bytes > INT32_MAX)
-        return fail(err, QUERN_RANGE, "a text of %zu bytes is too long to tokenize at once (at most %d)", bytes,
-                    INT32_MAX);
+        return fail(err, QUERN_RANGE, "a text of %zu bytes is too long to tokenize at once (at most %d)",
+                    bytes, INT32_MAX);
     if ((flags & TOKENIZE_ADD_SPECIAL) && tokenizer_adds_bos(t) && (st = push(&e, t->vocab.bos, err)))
         goto done;
-    st = flags & TOKENIZE_PARSE_SPECIAL ? push_parsed(&e, text, bytes, err) : push_plain(&e, text, bytes, err);
+    if (bytes > 0) /* text may be NULL otherwise */
+        st = flags & TOKENIZE_PARSE_SPECIAL ? push_parsed(&e, text, bytes, err)
+                                            : push_plain(&e, text, bytes, err);
     if (st)
         goto done;
     if ((flags & TOKENIZE_ADD_SPECIAL) && tokenizer_adds_eos(t))

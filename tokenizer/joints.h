@@ -19,7 +19,8 @@ struct joints {
 void joints_build(const struct pieces *p, struct joints *j); /* j is zeroed */
 
 static inline uint32_t joint_slot(uint32_t left, uint32_t right) {
-    uint64_t pair = (uint64_t)left << 21 | right; /* code points have 21 bits */
+    /* Code points have 21 bits. */
+    uint64_t pair = (uint64_t)left << 21 | right;
     return (uint32_t)(pair * 0x9e3779b97f4a7c15 >> (64 - JOINTS_BITS)); /* 2^64 / golden ratio */
 }
 

@@ -18,8 +18,9 @@ static enum quern_status open_rules(const struct vocab *v, const char *path, str
     static const char key[] = "tokenizer.ggml.precompiled_charsmap";
     size_t trie_bytes = v->charsmap_bytes < 4 ? 0 : load_le32(v->charsmap);
     if (trie_bytes == 0 || trie_bytes % 4 || trie_bytes >= v->charsmap_bytes - 4)
-        return fail(err, QUERN_FORMAT, "%s: key '%s': a trie of %zu bytes in %zu bytes (a multiple of 4 and a "
-                    "pool after it expected)", path, key, trie_bytes, v->charsmap_bytes);
+        return fail(err, QUERN_FORMAT,
+                    "%s: key '%s': a trie of %zu bytes in %zu bytes (4 * n and more expected)", path, key,
+                    trie_bytes, v->charsmap_bytes);
     nz->units = v->charsmap + 4;
     nz->n_units = trie_bytes / 4;
     nz->pool = (const char *)v->charsmap + 4 + trie_bytes;

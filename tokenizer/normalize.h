@@ -11,12 +11,12 @@
 struct normalizer {
     const uint8_t *units; /* [n_units] of 4 bytes: trie from text to an offset into the pool; NULL: none */
     size_t n_units;
-    const char *pool;     /* [pool_bytes]: replacements, each ended by NUL */
+    const char *pool; /* [pool_bytes]: replacements, each ended by NUL */
     size_t pool_bytes;
-    bool add_prefix;              /* a space in front */
+    bool add_prefix;               /* a space in front */
     bool remove_extra_whitespaces; /* none at the ends, one between words */
-    bool replace_invalid;         /* bytes that are no character become U+FFFD, one each */
-    struct special_table kept;    /* user-defined tokens are not changed by rules */
+    bool replace_invalid;          /* bytes that are no character become U+FFFD, one each */
+    struct special_table kept;     /* user-defined tokens are not changed by rules */
 };
 
 /* Fill *nz from v, into which it points; normalizer_free() also after an error.
@@ -25,7 +25,8 @@ enum quern_status normalizer_build(const struct vocab *v, const char *path, stru
                                    struct quern_error *err);
 void normalizer_free(struct normalizer *nz);
 
-/* Append the normal form of text [bytes] to *out, spaces as U+2581. Whoever uses *out looks at its `failed`. */
+/* Append the normal form of text [bytes] to *out, spaces as U+2581. Running out of memory sets
+ * out->failed. */
 void normalize(const struct normalizer *nz, const char *text, size_t bytes, struct buffer *out);
 
 #endif

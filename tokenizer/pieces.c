@@ -127,10 +127,12 @@ static enum quern_status assign_roles(const struct vocab *v, struct pieces *p, s
             continue;
         }
         if (!isfinite(token->score))
-            return fail(err, QUERN_FORMAT, "%s: key 'tokenizer.ggml.scores': the score of token %zu is %f, a "
-                        "finite number expected", path, i, (double)token->score);
-        *piece = (struct piece){ .text = token->text, .bytes = token->bytes, .score = token->score,
-                                 .role = token->kind };
+            return fail(err, QUERN_FORMAT,
+                        "%s: key 'tokenizer.ggml.scores': the score of token %zu is %f (finite expected)",
+                        path, i, (double)token->score);
+        *piece = (struct piece){
+            .text = token->text, .bytes = token->bytes, .score = token->score, .role = token->kind
+        };
         if (token->kind == TOKEN_USER_DEFINED)
             escape_spaces(piece, &to);
     }
@@ -189,15 +191,17 @@ static enum quern_status complete(const struct vocab *v, struct pieces *p, const
         }
     if (v->unk < 0) {
         if (!p->byte_fallback || n_missing)
-            return fail(err, QUERN_FORMAT, "%s: the vocabulary of %zu tokens has neither an unknown token nor "
-                        "all 256 byte tokens", notes->path, v->n_tokens);
+            return fail(err, QUERN_FORMAT,
+                        "%s: the vocabulary of %zu tokens has neither an unknown token nor all 256 bytes",
+                        notes->path, v->n_tokens);
         p->list[p->n++] = (struct piece){ .role = TOKEN_UNKNOWN };
     }
     if (v->is_unigram && n_matched == 0)
-        return fail(err, QUERN_FORMAT, "%s: none of the %zu tokens is a normal one", notes->path, v->n_tokens);
+        return fail(err, QUERN_FORMAT, "%s: none of the %zu tokens is a normal one", notes->path,
+                    v->n_tokens);
     if (n_missing)
-        note(notes, "%zu of the 256 byte tokens are missing (first: <0x%02X>); such bytes become the unknown "
-             "token", n_missing, (unsigned)first_missing);
+        note(notes, "%zu of the 256 byte tokens are missing (first: <0x%02X>); they become the unknown token",
+             n_missing, (unsigned)first_missing);
     return QUERN_OK;
 }
 

@@ -12,9 +12,9 @@ struct piece {
     const char *text; /* in the vocabulary or in pieces.escaped; NULL for what is never matched by text */
     uint32_t bytes;
     float score;
-    uint8_t role;     /* enum token_kind. TOKEN_CONTROL: never produced from text. Exactly one is
-                       * TOKEN_UNKNOWN; byte pieces are 256 or none */
-    uint8_t byte;     /* of TOKEN_BYTE */
+    uint8_t role; /* enum token_kind. TOKEN_CONTROL: never produced from text. Exactly one is
+                   * TOKEN_UNKNOWN; byte pieces are 256 or none */
+    uint8_t byte; /* of TOKEN_BYTE */
 };
 
 struct pieces {
@@ -32,8 +32,6 @@ enum quern_status pieces_build(struct vocab *v, struct pieces *p, const struct n
 void pieces_free(struct pieces *p);
 
 /* Whether text can become this piece. */
-static inline bool piece_is_matched(const struct piece *piece) {
-    return piece->text != NULL;
-}
+static inline bool piece_is_matched(const struct piece *piece) { return piece->text != NULL; }
 
 #endif

@@ -34,7 +34,7 @@ enum quern_status special_build(const struct vocab *v, unsigned kinds, struct sp
     qsort(s->entries, n, sizeof *s->entries, compare_entries);
     for (size_t i = 0; i < n; i++) {
         const struct special_entry *entry = &s->entries[i], *last = s->n ? &s->entries[s->n - 1] : NULL;
-        if (!last || last->bytes != entry->bytes || memcmp(last->text, entry->text, entry->bytes))
+        if (!last || last->bytes != entry->bytes || memcmp(last->text, entry->text, entry->bytes) != 0)
             s->entries[s->n++] = *entry;
     }
     for (size_t i = 0; i < s->n; i++)

@@ -14,7 +14,7 @@ struct special_entry {
 struct special_table {
     struct special_entry *entries; /* [n]: sorted by text, each text once */
     size_t n;
-    size_t first[257];             /* entries that begin with byte b: first[b] .. first[b + 1] */
+    size_t first[257]; /* entries that begin with byte b: first[b] .. first[b + 1] */
 };
 
 /* Fill *s with the tokens whose kind is in kinds, a set of bits 1 << kind; texts point into v.

@@ -37,8 +37,8 @@ enum quern_status spm_open(const void *proto, size_t bytes, const char *path, st
     struct spm *s = nullptr;
     try {
         s = new spm;
-        const auto status = s->processor.LoadFromSerializedProto(
-            std::string_view(static_cast<const char *>(proto), bytes));
+        const auto status =
+            s->processor.LoadFromSerializedProto(std::string_view(static_cast<const char *>(proto), bytes));
         if (status.ok()) {
             *out = s;
             return QUERN_OK;
@@ -52,9 +52,7 @@ enum quern_status spm_open(const void *proto, size_t bytes, const char *path, st
     }
 }
 
-void spm_close(struct spm *s) {
-    delete s;
-}
+void spm_close(struct spm *s) { delete s; }
 
 enum quern_status spm_encode(const struct spm *s, const char *text, size_t bytes, int32_t **ids, size_t *n,
                              struct quern_error *err) {

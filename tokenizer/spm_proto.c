@@ -9,6 +9,7 @@
 
 enum wire_type { WIRE_VARINT = 0, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
+/* clang-format off */
 enum field {
     MODEL_PIECES = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3,
     PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3,
@@ -16,13 +17,14 @@ enum field {
     NORMALIZER_NAME = 1, NORMALIZER_ADD_DUMMY_PREFIX = 3, NORMALIZER_REMOVE_EXTRA_WHITESPACES = 4,
     NORMALIZER_ESCAPE_WHITESPACES = 5,
 };
+/* clang-format on */
 
 enum { MODEL_TYPE_UNIGRAM = 1, MODEL_TYPE_BPE = 2 };
 
 /* SentencePiece.Type: GGUF took over its numbers. */
 static const uint8_t piece_types[] = {
-    [TOKEN_NORMAL] = 1, [TOKEN_UNKNOWN] = 2, [TOKEN_CONTROL] = 3, [TOKEN_USER_DEFINED] = 4,
-    [TOKEN_UNUSED] = 5, [TOKEN_BYTE] = 6,
+    [TOKEN_NORMAL] = 1,       [TOKEN_UNKNOWN] = 2, [TOKEN_CONTROL] = 3,
+    [TOKEN_USER_DEFINED] = 4, [TOKEN_UNUSED] = 5,  [TOKEN_BYTE] = 6,
 };
 
 static void put_varint(struct buffer *b, uint64_t value) {

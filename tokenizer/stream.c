@@ -14,7 +14,7 @@ static_assert(sizeof(((struct token_stream *)0)->held) >= 3, "an unfinished char
 
 size_t tokenizer_max_text(const struct tokenizer *t) {
     size_t longest = t->vocab.max_token_bytes;
-    return (longest > NO_TOKEN_BYTES ? longest : NO_TOKEN_BYTES) + sizeof ((struct token_stream *)0)->held;
+    return (longest > NO_TOKEN_BYTES ? longest : NO_TOKEN_BYTES) + sizeof((struct token_stream *)0)->held;
 }
 
 static char *release(struct token_stream *s, char *to) {
@@ -78,6 +78,4 @@ size_t tokenizer_stream(const struct tokenizer *t, struct token_stream *s, int32
     return (size_t)(to - out);
 }
 
-size_t tokenizer_stream_end(struct token_stream *s, char *out) {
-    return (size_t)(release(s, out) - out);
-}
+size_t tokenizer_stream_end(struct token_stream *s, char *out) { return (size_t)(release(s, out) - out); }

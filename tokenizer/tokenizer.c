@@ -23,8 +23,8 @@ done:
     return st;
 }
 
-enum quern_status tokenizer_open(const struct gguf *g, struct tokenizer **out, tokenizer_note *tell, void *user,
-                                 struct quern_error *err) {
+enum quern_status tokenizer_open(const struct gguf *g, struct tokenizer **out, tokenizer_note *tell,
+                                 void *user, struct quern_error *err) {
     const struct notes notes = { .tell = tell, .user = user, .path = gguf_path(g) };
     const unsigned special_kinds = 1u << TOKEN_CONTROL | 1u << TOKEN_UNKNOWN | 1u << TOKEN_USER_DEFINED;
     enum quern_status st;
@@ -56,33 +56,21 @@ void tokenizer_close(struct tokenizer *t) {
     free(t);
 }
 
-size_t tokenizer_n_tokens(const struct tokenizer *t) {
-    return t->vocab.n_tokens;
-}
+size_t tokenizer_n_tokens(const struct tokenizer *t) { return t->vocab.n_tokens; }
 
-int32_t tokenizer_bos(const struct tokenizer *t) {
-    return t->vocab.bos;
-}
+int32_t tokenizer_bos(const struct tokenizer *t) { return t->vocab.bos; }
 
-int32_t tokenizer_eos(const struct tokenizer *t) {
-    return t->vocab.eos;
-}
+int32_t tokenizer_eos(const struct tokenizer *t) { return t->vocab.eos; }
 
-bool tokenizer_adds_bos(const struct tokenizer *t) {
-    return t->vocab.add_bos && t->vocab.bos >= 0;
-}
+bool tokenizer_adds_bos(const struct tokenizer *t) { return t->vocab.add_bos && t->vocab.bos >= 0; }
 
-bool tokenizer_adds_eos(const struct tokenizer *t) {
-    return t->vocab.add_eos && t->vocab.eos >= 0;
-}
+bool tokenizer_adds_eos(const struct tokenizer *t) { return t->vocab.add_eos && t->vocab.eos >= 0; }
 
 bool tokenizer_is_eog(const struct tokenizer *t, int32_t id) {
     return id >= 0 && (size_t)id < t->vocab.n_tokens && t->vocab.tokens[id].is_eog;
 }
 
-enum token_kind tokenizer_kind(const struct tokenizer *t, int32_t id) {
-    return t->vocab.tokens[id].kind;
-}
+enum token_kind tokenizer_kind(const struct tokenizer *t, int32_t id) { return t->vocab.tokens[id].kind; }
 
 struct gguf_string tokenizer_piece(const struct tokenizer *t, int32_t id) {
     return (struct gguf_string){ t->vocab.tokens[id].text, t->vocab.tokens[id].bytes };

@@ -20,7 +20,14 @@ enum quern_status tokenizer_open(const struct gguf *g, struct tokenizer **out, t
                                  void *user, struct quern_error *err);
 void tokenizer_close(struct tokenizer *t); /* accepts NULL */
 
-enum token_kind { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE };
+enum token_kind {
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN,
+    TOKEN_CONTROL,
+    TOKEN_USER_DEFINED,
+    TOKEN_UNUSED,
+    TOKEN_BYTE,
+};
 
 size_t tokenizer_n_tokens(const struct tokenizer *t);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1: none; so for the others */
@@ -46,7 +53,7 @@ enum quern_status tokenizer_encode(const struct tokenizer *t, const char *text, 
 struct token_stream {
     uint8_t held[4]; /* the beginning of a UTF-8 character whose rest has not come yet */
     uint8_t n_held;
-    bool started;         /* a token has been written: no space prefix to drop any more */
+    bool started;         /* a token that stands for text has passed: no space prefix to drop */
     bool keep_prefix;     /* set by the caller: keep the space that the space prefix added */
     bool write_special;   /* set by the caller: control tokens are written as their text */
 };

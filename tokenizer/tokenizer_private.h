@@ -14,7 +14,7 @@ struct tokenizer {
     struct special_table specials; /* looked for where special tokens are parsed */
     struct joints joints;
     bool byte_fallback;
-    int32_t byte_ids[256];         /* -1: no token */
+    int32_t byte_ids[256]; /* -1: no token */
 };
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* What SentencePiece writes for a space, U+2581, and for bytes that are no character, U+FFFD. */
-#define SPACE_SYMBOL "\xe2\x96\x81"
+#define SPACE_SYMBOL          "\xe2\x96\x81"
 #define REPLACEMENT_CHARACTER "\xef\xbf\xbd"
 enum { SPACE_SYMBOL_BYTES = 3, REPLACEMENT_CHARACTER_BYTES = 3 };
 

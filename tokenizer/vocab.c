@@ -20,12 +20,14 @@ static const struct model_row {
 enum { N_MODELS = sizeof models / sizeof *models };
 
 /* Tokens with these texts end a generation, whatever the special ids say. */
+/* clang-format off */
 static const char *const end_texts[] = {
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
     "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
     "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>",
     "<\xef\xbd\x9c" "end" SPACE_SYMBOL "of" SPACE_SYMBOL "sentence\xef\xbd\x9c>",
 };
+/* clang-format on */
 enum { N_END_TEXTS = sizeof end_texts / sizeof *end_texts };
 
 void note(const struct notes *notes, const char *format, ...) {
@@ -43,19 +45,18 @@ void note(const struct notes *notes, const char *format, ...) {
     notes->tell(notes->user, line);
 }
 
+static int hex_digit(char c) {
+    static const char digits[] = "0123456789ABCDEFabcdef";
+    const char *at = memchr(digits, c, sizeof digits - 1);
+    ptrdiff_t value = at ? at - digits : -1;
+    return (int)(value < 16 ? value : value - 6);
+}
+
 int vocab_byte_value(const char *text, size_t bytes) {
-    if (bytes != 6 || memcmp(text, "<0x", 3) || text[5] != '>')
+    if (bytes != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>')
         return -1;
-    int value = 0;
-    for (int i = 3; i < 5; i++) {
-        int c = text[i], digit = c >= '0' && c <= '9' ? c - '0'
-                               : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                               : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
+    int high = hex_digit(text[3]), low = hex_digit(text[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 static bool text_is(const struct vocab_token *token, const char *text) {
@@ -94,8 +95,8 @@ static enum quern_status find_array(const struct gguf *g, const char *key, enum 
     if (!kv)
         return QUERN_OK;
     if (kv->type != GGUF_ARRAY)
-        return fail(err, QUERN_FORMAT, "%s: key '%s' has value type %d, an array of %s expected", gguf_path(g),
-                    key, (int)kv->type, allowed);
+        return fail(err, QUERN_FORMAT, "%s: key '%s' has value type %d, an array of %s expected",
+                    gguf_path(g), key, (int)kv->type, allowed);
     if (kv->element != element && kv->element != or_element)
         return fail(err, QUERN_FORMAT, "%s: key '%s' is an array of value type %d, of %s expected",
                     gguf_path(g), key, (int)kv->element, allowed);
@@ -107,8 +108,8 @@ static enum quern_status find_array(const struct gguf *g, const char *key, enum 
 
 static enum quern_status read_texts(const struct gguf *g, struct vocab *v, struct quern_error *err) {
     const struct gguf_kv *kv;
-    enum quern_status st = find_array(g, "tokenizer.ggml.tokens", GGUF_STRING, GGUF_STRING, 0, "strings", &kv,
-                                      err);
+    enum quern_status st =
+        find_array(g, "tokenizer.ggml.tokens", GGUF_STRING, GGUF_STRING, 0, "strings", &kv, err);
     if (st)
         return st;
     if (!kv || kv->n == 0 || kv->n > INT32_MAX)
@@ -140,8 +141,8 @@ static enum quern_status read_texts(const struct gguf *g, struct vocab *v, struc
 
 static enum quern_status read_scores(const struct gguf *g, struct vocab *v, struct quern_error *err) {
     const struct gguf_kv *kv;
-    enum quern_status st = find_array(g, "tokenizer.ggml.scores", GGUF_F32, GGUF_F32, v->n_tokens, "float32",
-                                      &kv, err);
+    enum quern_status st =
+        find_array(g, "tokenizer.ggml.scores", GGUF_F32, GGUF_F32, v->n_tokens, "float32", &kv, err);
     if (st)
         return st;
     if (!kv)
@@ -156,8 +157,8 @@ static enum quern_status read_scores(const struct gguf *g, struct vocab *v, stru
 static enum quern_status read_kinds(const struct gguf *g, struct vocab *v, const struct notes *notes,
                                     struct quern_error *err) {
     const struct gguf_kv *kv;
-    enum quern_status st = find_array(g, "tokenizer.ggml.token_type", GGUF_I32, GGUF_U32, v->n_tokens, "int32",
-                                      &kv, err);
+    enum quern_status st =
+        find_array(g, "tokenizer.ggml.token_type", GGUF_I32, GGUF_U32, v->n_tokens, "int32", &kv, err);
     if (st)
         return st;
     size_t n_odd = 0, first_odd = 0;
@@ -177,8 +178,8 @@ static enum quern_status read_kinds(const struct gguf *g, struct vocab *v, const
     if (!kv)
         note(notes, "has no 'tokenizer.ggml.token_type'; types are taken from the texts of the tokens");
     if (n_odd)
-        note(notes, "tokens of an unknown type, taken as normal ones: %zu, first token %zu (known: 1-6)", n_odd,
-             first_odd);
+        note(notes, "tokens of an unknown type, taken as normal ones: %zu, first token %zu (known: 1-6)",
+             n_odd, first_odd);
     return QUERN_OK;
 }
 
@@ -226,8 +227,9 @@ static void mark_end_texts(struct vocab *v, const struct notes *notes) {
         }
     }
     if (n_odd)
-        note(notes, "tokens that end a text, not typed as control tokens but taken as such: %zu, first token "
-             "%zu '%.*s'", n_odd, first_odd, (int)v->tokens[first_odd].bytes, v->tokens[first_odd].text);
+        note(notes,
+             "end-of-text tokens typed otherwise, taken as control tokens: %zu, first token %zu '%.*s'",
+             n_odd, first_odd, (int)v->tokens[first_odd].bytes, v->tokens[first_odd].text);
 }
 
 static enum quern_status read_ids(const struct gguf *g, struct vocab *v, const struct model_row *model,
@@ -275,8 +277,8 @@ static enum quern_status read_flags(const struct gguf *g, struct vocab *v, const
 
 static enum quern_status read_charsmap(const struct gguf *g, struct vocab *v, struct quern_error *err) {
     const struct gguf_kv *kv;
-    enum quern_status st = find_array(g, "tokenizer.ggml.precompiled_charsmap", GGUF_U8, GGUF_I8, 0, "uint8",
-                                      &kv, err);
+    enum quern_status st =
+        find_array(g, "tokenizer.ggml.precompiled_charsmap", GGUF_U8, GGUF_I8, 0, "uint8", &kv, err);
     if (st || !kv || kv->n == 0)
         return st;
     v->charsmap_bytes = kv->data_bytes;
@@ -310,8 +312,8 @@ static enum quern_status read_strips(const struct gguf *g, struct vocab *v, stru
     }
     for (size_t i = 0; is_phi_3 && i < v->n_tokens; i++) {
         struct vocab_token *token = &v->tokens[i];
-        bool is_special = token->kind == TOKEN_CONTROL || token->kind == TOKEN_USER_DEFINED ||
-                          token->kind == TOKEN_UNKNOWN;
+        bool is_special =
+            token->kind == TOKEN_CONTROL || token->kind == TOKEN_USER_DEFINED || token->kind == TOKEN_UNKNOWN;
         token->strips_right = is_special && !text_is(token, "<unk>") && !text_is(token, "<s>") &&
                               !text_is(token, "<|endoftext|>");
     }
@@ -320,15 +322,15 @@ static enum quern_status read_strips(const struct gguf *g, struct vocab *v, stru
 
 enum quern_status vocab_read(const struct gguf *g, struct vocab *v, const struct notes *notes,
                              struct quern_error *err) {
-    const struct model_row *model = NULL;
+    const struct model_row *model = &models[0]; /* until the file says */
     enum quern_status st;
     *v = (struct vocab){ 0 };
     if ((st = find_model(g, &model, err)))
         return st;
     v->is_unigram = model->is_unigram;
-    if ((st = read_texts(g, v, err)) || (st = read_scores(g, v, err)) || (st = read_kinds(g, v, notes, err)) ||
-        (st = read_ids(g, v, model, notes, err)) || (st = read_flags(g, v, model, err)) ||
-        (st = read_charsmap(g, v, err)))
+    if ((st = read_texts(g, v, err)) || (st = read_scores(g, v, err)) ||
+        (st = read_kinds(g, v, notes, err)) || (st = read_ids(g, v, model, notes, err)) ||
+        (st = read_flags(g, v, model, err)) || (st = read_charsmap(g, v, err)))
         return st;
     return read_strips(g, v, err);
 }

@@ -14,9 +14,9 @@ enum { MAX_TOKEN_BYTES = 4096 };
 struct vocab_token {
     const char *text; /* in vocab.texts */
     uint32_t bytes;
-    float score;      /* log probability, or minus the rank of the merge */
-    uint8_t kind;     /* enum token_kind: the file's, put right where it contradicts the rest */
-    uint8_t byte;     /* of TOKEN_BYTE */
+    float score;  /* log probability, or minus the rank of the merge */
+    uint8_t kind; /* enum token_kind: the file's, put right where it contradicts the rest */
+    uint8_t byte; /* of TOKEN_BYTE */
     bool is_eog;
     bool strips_right; /* white space after it is dropped when special tokens are parsed */
 };
@@ -26,12 +26,12 @@ struct vocab {
     size_t n_tokens;            /* 1..INT32_MAX */
     char *texts;
     size_t max_token_bytes;
-    int32_t bos, eos, unk;  /* -1: none */
-    bool is_unigram;        /* t5; otherwise BPE by score */
+    int32_t bos, eos, unk; /* -1: none */
+    bool is_unigram;       /* t5; otherwise BPE by score */
     bool add_bos, add_eos;
     bool add_space_prefix;
     bool remove_extra_whitespaces;
-    uint8_t *charsmap;      /* [charsmap_bytes]: normalization rules (normalize.h); NULL: none */
+    uint8_t *charsmap; /* [charsmap_bytes]: normalization rules (normalize.h); NULL: none */
     size_t charsmap_bytes;
 };
 
@@ -39,7 +39,7 @@ struct vocab {
 struct notes {
     tokenizer_note *tell; /* may be NULL */
     void *user;
-    const char *path;     /* begins each line */
+    const char *path; /* begins each line */
 };
 
 void note(const struct notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));

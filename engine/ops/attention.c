@@ -10,7 +10,8 @@
 #include <math.h>
 
 enum { CHUNK = 1024 };
-static_assert(CHUNK % ATTN_BLOCK == 0 && ATTN_BLOCK % ATTN_TILE == 0, "blocks tile chunks, tiles tile blocks");
+static_assert(CHUNK % ATTN_BLOCK == 0 && ATTN_BLOCK % ATTN_TILE == 0,
+              "blocks tile chunks, tiles tile blocks");
 
 /* The cache of one kv head in one layer. */
 struct head_cache {
@@ -44,7 +45,8 @@ static void store(struct worker *w, const struct step *s, size_t l, const float 
                                                     cache.keys + position / ATTN_TILE * cache.tile_bytes,
                                                     position % ATTN_TILE);
         s->kernels->store_value[s->session->value_type](v + (t * n_head_kv + h) * hp->head_dim_v,
-                                                        hp->head_dim_v, cache.values + position * cache.row_bytes);
+                                                        hp->head_dim_v,
+                                                        cache.values + position * cache.row_bytes);
     }
 }
 
@@ -79,7 +81,8 @@ static float sum_lanes(const float l[16]) {
 }
 
 /* o and (m, l) of the positions so far take in a further chunk. */
-static void merge(float *m, float *l, float *o, float m_chunk, float l_chunk, const float *o_chunk, size_t n) {
+static void merge(float *m, float *l, float *o, float m_chunk, float l_chunk, const float *o_chunk,
+                  size_t n) {
     float m_new = m_chunk > *m ? m_chunk : *m;
     float old = kernels_exp(*m - m_new), new = kernels_exp(m_chunk - m_new);
     for (size_t d = 0; d < n; d++)
@@ -89,8 +92,8 @@ static void merge(float *m, float *l, float *o, float m_chunk, float l_chunk, co
 }
 
 /* One query head of one token over positions [begin, end). */
-static void attend(const struct step *s, const struct head_cache *cache, const float *q, size_t begin, size_t end,
-                   float *y) {
+static void attend(const struct step *s, const struct head_cache *cache, const float *q, size_t begin,
+                   size_t end, float *y) {
     size_t head_dim = s->model->hp.head_dim_v;
     struct attn_softmax state;
     float o[MAX_HEAD_DIM], m = 0, l = 0;

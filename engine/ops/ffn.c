@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/ops/ops.h"
 
-void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, const float *in, float *y) {
+void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, const float *in,
+                  float *y) {
     const struct scratch *b = s->scratch;
-    struct linear in_proj[] = { { .matrix = &layer->ffn_gate, .y = b->gate }, { .matrix = &layer->ffn_up, .y = b->up } };
+    struct linear in_proj[] = { { .matrix = &layer->ffn_gate, .y = b->gate },
+                                { .matrix = &layer->ffn_up, .y = b->up } };
     struct linear out_proj = { .matrix = &layer->ffn_down, .y = y };
     op_linear(w, s, in, s->n_tokens, in_proj, 2);
     op_silu_mul(w, s, b->gate, b->up, b->gate, s->n_tokens, layer->shape.n_ff);
@@ -12,7 +14,8 @@ void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *la
 }
 
 /* The n_used largest of probabilities [n], largest first, equal ones by index; their weights sum to 1. */
-static void choose_experts(float *probabilities, size_t n, size_t n_used, uint32_t token, struct route *routes) {
+static void choose_experts(float *probabilities, size_t n, size_t n_used, uint32_t token,
+                           struct route *routes) {
     float sum = 0;
     for (size_t r = 0; r < n_used; r++) {
         size_t best = 0;
@@ -46,7 +49,8 @@ static void route_tokens(struct worker *w, const struct step *s) {
         for (size_t t = 0; t < s->n_tokens; t++) {
             float *row = b->router + t * hp->n_expert;
             s->kernels->softmax(row, hp->n_expert);
-            choose_experts(row, hp->n_expert, hp->n_expert_used, (uint32_t)t, unsorted + t * hp->n_expert_used);
+            choose_experts(row, hp->n_expert, hp->n_expert_used, (uint32_t)t,
+                           unsorted + t * hp->n_expert_used);
         }
         sort_by_expert(unsorted, b->routes, n_routes, hp->n_expert);
     }
@@ -61,8 +65,8 @@ static void gather_inputs(struct worker *w, const struct step *s, const float *i
     pool_barrier(w);
 }
 
-static void run_expert(struct worker *w, const struct step *s, const struct layer *layer, size_t e, size_t first,
-                       size_t n_rows) {
+static void run_expert(struct worker *w, const struct step *s, const struct layer *layer, size_t e,
+                       size_t first, size_t n_rows) {
     const struct scratch *b = s->scratch;
     size_t n_embd = s->model->hp.n_embd, n_ff = layer->shape.n_ff;
     struct matrix gate = matrix_expert(&layer->gate_exps, e), up = matrix_expert(&layer->up_exps, e);
@@ -90,7 +94,8 @@ static void combine(struct worker *w, const struct step *s, float *y) {
     pool_barrier(w);
 }
 
-void op_experts(struct worker *w, const struct step *s, const struct layer *layer, const float *in, float *y) {
+void op_experts(struct worker *w, const struct step *s, const struct layer *layer, const float *in,
+                float *y) {
     const struct scratch *b = s->scratch;
     size_t n_routes = s->n_tokens * s->model->hp.n_expert_used;
     struct linear router = { .matrix = &layer->router, .y = b->router };

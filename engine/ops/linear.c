@@ -35,7 +35,8 @@ static size_t collect_forms(const struct linear *outputs, size_t n_outputs, enum
     return n;
 }
 
-static void multiply(struct worker *w, const struct step *s, const struct acts *acts, const struct linear *out) {
+static void multiply(struct worker *w, const struct step *s, const struct acts *acts,
+                     const struct linear *out) {
     const struct matrix *m = out->matrix;
     kernel_matmul *matmul = s->kernels->matmul[m->type];
     size_t chunk = chunk_rows(w, m);

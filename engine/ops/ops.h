@@ -41,7 +41,8 @@ void op_silu_mul(struct worker *w, const struct step *s, const float *gate, cons
                  size_t n_rows, size_t n);
 
 /* y [n_tokens][n_embd] = down(silu(gate(in)) * up(in)) */
-void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, const float *in, float *y);
+void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, const float *in,
+                  float *y);
 
 /* The same through the n_expert_used experts that the router chooses per token: softmax over all, the
  * largest are kept and their probabilities made to sum to one (Mixtral, arXiv:2401.04088). */
