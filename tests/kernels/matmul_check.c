@@ -1,0 +1,270 @@
+/* matmul_check.c - matrix products of every weight type, in all shapes and with extreme contents.
+ * SPDX-License-Identifier: MIT
+ * The scalar product of the largest shape is computed once; a kernel must give a part of it whatever the
+ * shape it is called with, because no output depends on another. */
+#include "tests/kernels/cases.h"
+#include "tests/kernels/check.h"
+
+#include "formats/types.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Activations in guarded memory ---- */
+
+struct guarded_acts {
+    struct acts acts;
+    struct guarded arrays[7];
+    size_t n_arrays;
+};
+
+/* An array of its own guarded memory, or NULL as in `like`. */
+static void *guard_array(struct guarded_acts *g, const void *like, size_t bytes, enum guard guard) {
+    if (!like)
+        return NULL;
+    struct guarded *array = &g->arrays[g->n_arrays++];
+    *array = guarded_alloc(bytes, guard);
+    return array->data;
+}
+
+/* x [n_tokens][n] as the scalar level quantizes it. */
+static struct guarded_acts make_acts(const struct check *c, enum act_form form, const float *x, size_t n,
+                                     size_t n_tokens, enum guard guard) {
+    static uint8_t any[64];
+    struct guarded_acts g = { .n_arrays = 0 };
+    struct acts *a = &g.acts, like;
+    acts_place(&like, form, n, n_tokens, any); /* only for which arrays the form has */
+    const size_t values = n * n_tokens;
+    *a = (struct acts){ .form = form, .n = n, .n_tokens = n_tokens };
+    if (form == ACT_F32) {
+        float *copy = guard_array(&g, x, values * sizeof *x, guard);
+        memcpy(copy, x, values * sizeof *x);
+        a->x = copy;
+        return g;
+    }
+    a->q = guard_array(&g, like.q, values, guard);
+    a->d = guard_array(&g, like.d, values / (form == ACT_A32 ? 32 : 256) * sizeof *a->d, guard);
+    a->sum = guard_array(&g, like.sum, values / 32 * sizeof *a->sum, guard);
+    a->a = guard_array(&g, like.a, values / (form == ACT_A256_16 ? 16 : 32), guard);
+    a->g16 = guard_array(&g, like.g16, values / 16 * sizeof *a->g16, guard);
+    a->g32 = guard_array(&g, like.g32, values / 32 * sizeof *a->g32, guard);
+    for (size_t t = 0; t < n_tokens; t++)
+        c->want.quantize[form](x + t * n, a, t);
+    return g;
+}
+
+static void free_acts(struct guarded_acts *g) {
+    for (size_t i = 0; i < g->n_arrays; i++)
+        guarded_free(&g->arrays[i]);
+}
+
+/* Tokens [begin, begin + n_tokens) of a. */
+static struct acts tokens_of(const struct acts *a, size_t begin, size_t n_tokens) {
+    struct acts part = *a;
+    const size_t skip = begin * a->n, sub_block = a->form == ACT_A256_16 ? 16 : 32;
+    part.n_tokens = n_tokens;
+    part.x = a->x ? a->x + skip : NULL;
+    part.q = a->q ? a->q + skip : NULL;
+    part.d = a->d ? a->d + skip / (a->form == ACT_A32 ? 32 : 256) : NULL;
+    part.sum = a->sum ? a->sum + skip / 32 : NULL;
+    part.a = a->a ? a->a + skip / sub_block : NULL;
+    part.g16 = a->g16 ? a->g16 + skip / 16 : NULL;
+    part.g32 = a->g32 ? a->g32 + skip / 32 : NULL;
+    return part;
+}
+
+/* ---- One product ---- */
+
+/* A matrix, tokens, and the scalar product of all of them, [tokens][rows]. */
+struct product {
+    uint32_t type;
+    size_t n, row_bytes, n_rows, n_tokens;
+    struct guarded w;
+    enum guard guard;
+    struct guarded_acts acts;
+    float *want;
+};
+
+static void *allocate(size_t bytes) {
+    void *p = malloc(bytes ? bytes : 1);
+    if (!p) {
+        perror("memory");
+        exit(1);
+    }
+    return p;
+}
+
+/* n values in n_rows rows and n_tokens tokens of the given styles. */
+static struct product make_product(struct check *c, uint32_t type, size_t n, size_t n_rows, size_t n_tokens,
+                                   enum quants quants, enum scales scales, enum values values,
+                                   enum guard guard) {
+    struct product p = { .type = type, .n = n, .n_rows = n_rows, .n_tokens = n_tokens, .guard = guard };
+    const struct type_info *info = type_info(type);
+    p.row_bytes = n / info->block_values * info->block_bytes;
+    p.w = guarded_alloc(n_rows * p.row_bytes, guard);
+    fill_weights(type, p.w.data, n_rows * n / info->block_values, quants, scales, &c->random);
+    float *x = allocate(n_tokens * n * sizeof *x);
+    for (size_t t = 0; t < n_tokens; t++)
+        fill_values(x + t * n, n, values, &c->random);
+    p.acts = make_acts(c, act_form_of(type), x, n, n_tokens, guard);
+    p.want = allocate(n_tokens * n_rows * sizeof *p.want);
+    c->want.matmul[type](p.w.data, p.row_bytes, n_rows, &p.acts.acts, p.want, n_rows);
+    free(x);
+    return p;
+}
+
+static void free_product(struct product *p) {
+    free_acts(&p->acts);
+    guarded_free(&p->w);
+    free(p->want);
+}
+
+/* rows x tokens of p by the level, at the guarded end of all arrays, into a buffer of a pattern. */
+static void check_part(struct check *c, const struct product *p, size_t rows, size_t tokens) {
+    const size_t gap = 3, stride = rows + gap, n_y = (tokens - 1) * stride + rows;
+    const size_t row = p->guard == GUARD_AFTER ? p->n_rows - rows : 0;
+    const size_t token = p->guard == GUARD_AFTER ? p->n_tokens - tokens : 0;
+    struct guarded memory = guarded_alloc(n_y * sizeof(float), p->guard);
+    float *y = memory.data, pattern[3];
+    memset(y, 0xa5, n_y * sizeof *y);
+    memset(pattern, 0xa5, sizeof pattern);
+    struct acts acts = tokens_of(&p->acts.acts, token, tokens);
+    c->got.matmul[p->type]((const uint8_t *)p->w.data + row * p->row_bytes, p->row_bytes, rows, &acts, y,
+                           stride);
+    for (size_t t = 0; t < tokens; t++) {
+        check_floats(c, "y", y + t * stride, p->want + (token + t) * p->n_rows + row, rows);
+        if (t + 1 < tokens)
+            check_bytes(c, "between two tokens of y", y + t * stride + rows, pattern, sizeof pattern);
+    }
+    guarded_free(&memory);
+}
+
+/* ---- Checks of a type ---- */
+
+static void check_shapes(struct check *c, uint32_t type) {
+    static const size_t blocks[] = { 1, 2, 3, 57 };
+    enum { ROWS = 33, TOKENS = 64, FEW_TOKENS = 17 };
+    const size_t block = type_info(type)->block_values;
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        for (enum guard guard = 0; guard < GUARD_SIDES; guard++) {
+            /* Floats have no blocks: lengths 1, 2, 3 and 57 mod 16 end in every kind of tail. */
+            const size_t n =
+                block > 1 ? blocks[i] * block : (blocks[i] == 57 ? 1000 + blocks[i] : blocks[i] * 15);
+            struct product p =
+                make_product(c, type, n, ROWS, TOKENS, QUANTS_RANDOM, SCALES_USUAL, VALUES_OUTLIERS, guard);
+            for (size_t rows = 1; rows <= ROWS; rows++)
+                for (size_t t = 1; t <= FEW_TOKENS + 1; t++) {
+                    const size_t tokens = t > FEW_TOKENS ? TOKENS : t;
+                    check_case(c, "%zu values, %zu rows, %zu tokens", n, rows, tokens);
+                    check_part(c, &p, rows, tokens);
+                }
+            free_product(&p);
+        }
+}
+
+static void check_contents(struct check *c, uint32_t type) {
+    enum { BLOCKS = 3, ROWS = 9, TOKENS = 3 };
+    const size_t n = type_info(type)->block_values > 1 ? BLOCKS * type_info(type)->block_values : 83;
+    for (enum quants q = 0; q < QUANTS_STYLES; q++)
+        for (enum scales s = 0; s < SCALES_STYLES; s++)
+            for (enum values v = 0; v < VALUES_STYLES; v++) {
+                check_case(c, "quants %s, scales %s, activations %s", quants_name(q), scales_name(s),
+                           values_name(v));
+                struct product p = make_product(c, type, n, ROWS, TOKENS, q, s, v, GUARD_AFTER);
+                check_part(c, &p, ROWS, TOKENS);
+                check_part(c, &p, ROWS, 1);
+                free_product(&p);
+            }
+}
+
+/* ---- Time ---- */
+
+/* Matrices that follow each other in memory, together larger than caches. */
+struct timing {
+    uint32_t type;
+    const uint8_t *w;
+    size_t row_bytes, n_rows, n_matrices, i;
+    struct acts acts;
+    float *y;
+};
+
+static void multiply_next(const struct check *c, void *arg) {
+    struct timing *t = arg;
+    const uint8_t *w = t->w + t->i++ % t->n_matrices * t->n_rows * t->row_bytes;
+    c->got.matmul[t->type](w, t->row_bytes, t->n_rows, &t->acts, t->y, t->n_rows);
+}
+
+static void time_type(struct check *c, uint32_t type) {
+    enum { N = 8192, ROWS = 2048, MOST_TOKENS = 64 };
+    static const size_t tokens[] = { 1, 4, MOST_TOKENS };
+    const double least_bytes = 256e6; /* cold by size */
+    struct timing t = { .type = type, .n_rows = ROWS };
+    float *x = allocate((size_t)N * MOST_TOKENS * sizeof *x);
+    type_bytes(type, N, &t.row_bytes);
+    t.n_matrices = (size_t)(least_bytes / (double)(ROWS * t.row_bytes)) + 1;
+    uint8_t *w = allocate(t.n_matrices * ROWS * t.row_bytes);
+    fill_weights(type, w, t.n_matrices * ROWS * (N / type_info(type)->block_values), QUANTS_AA, SCALES_USUAL,
+                 &c->random);
+    fill_values(x, (size_t)N * MOST_TOKENS, VALUES_RANDOM, &c->random);
+    struct guarded_acts acts = make_acts(c, act_form_of(type), x, N, MOST_TOKENS, GUARD_BEFORE);
+    t.w = w;
+    t.y = allocate((size_t)ROWS * MOST_TOKENS * sizeof *t.y);
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        char shape[64];
+        snprintf(shape, sizeof shape, "2048x8192, %zu token%s", tokens[i], tokens[i] > 1 ? "s" : "");
+        t.acts = tokens_of(&acts.acts, 0, tokens[i]);
+        check_time(c, shape, multiply_next, &t, (double)(ROWS * t.row_bytes),
+                   (double)N * ROWS * (double)tokens[i]);
+    }
+    free_acts(&acts);
+    free(t.y);
+    free(w);
+    free(x);
+}
+
+/* What the machine can read, for comparison: a sum over memory as large as the matrices. */
+struct reading {
+    const uint64_t *p;
+    size_t n;
+    uint64_t sum;
+};
+
+static void read_all(const struct check *c, void *arg) {
+    (void)c;
+    struct reading *r = arg;
+    uint64_t s[4] = { r->sum };
+    const size_t quarter = r->n / 4; /* four streams */
+    for (size_t i = 0; i < quarter; i++)
+        for (size_t j = 0; j < 4; j++)
+            s[j] += r->p[j * quarter + i];
+    r->sum = s[0] + s[1] + s[2] + s[3];
+}
+
+static void time_reading(struct check *c) {
+    enum { BYTES = 256 << 20 };
+    struct reading r = { allocate(BYTES), BYTES / sizeof(uint64_t), 0 };
+    memset((void *)(uintptr_t)r.p, 1, BYTES);
+    check_time(c, "256 MB, 1 thread", read_all, &r, BYTES, 0);
+    free((void *)(uintptr_t)r.p);
+}
+
+void check_matmul(struct check *c) {
+    if (c->bench && check_begin(c, true, "memory")) {
+        time_reading(c);
+        check_end(c);
+    }
+    for (uint32_t type = 0; type < TYPE_COUNT; type++) {
+        if (!c->want.matmul[type] ||
+            !check_begin(c, c->got.matmul[type] != c->want.matmul[type], "matmul %s", type_info(type)->name))
+            continue;
+        if (c->bench) {
+            time_type(c, type);
+        } else {
+            check_shapes(c, type);
+            check_contents(c, type);
+        }
+        check_end(c);
+    }
+}
