@@ -13,9 +13,7 @@ static inline __m128i half8(const float *x) {
     return _mm256_cvtps_ph(_mm256_loadu_ps(x), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-static inline uint16_t half1(float x) {
-    return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
+static inline uint16_t half1(float x) { return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 void store_key_f16_avx2(const float *k, size_t head_dim, void *tile, size_t lane) {
     uint8_t *p = (uint8_t *)tile + lane * 2;

@@ -15,6 +15,7 @@
  * register array must have its loops unrolled entirely, or it lives in memory. */
 #define TEMPLATE static inline __attribute__((always_inline))
 #if defined(__clang__)
+#    pragma clang diagnostic ignored "-Wpass-failed" /* sanitizers prevent it, at the cost of speed only */
 #    define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #    define UNROLL _Pragma("GCC unroll 16")
@@ -33,12 +34,8 @@ static inline __m256i first_lanes(size_t n) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(ones + 8 - n));
 }
 
-static inline __m256i load256(const void *p) {
-    return _mm256_loadu_si256(p);
-}
-static inline __m128i load128(const void *p) {
-    return _mm_loadu_si128(p);
-}
+static inline __m256i load256(const void *p) { return _mm256_loadu_si256(p); }
+static inline __m128i load128(const void *p) { return _mm_loadu_si128(p); }
 
 /* Lanes l + 4, l + 2, l + 1 of 8. */
 static inline float sum8(__m256 v) {
@@ -48,9 +45,7 @@ static inline float sum8(__m256 v) {
 }
 
 /* The tree over 16 lanes: l + 8, l + 4, l + 2, l + 1. */
-static inline float sum16(__m256 low, __m256 high) {
-    return sum8(_mm256_add_ps(low, high));
-}
+static inline float sum16(__m256 low, __m256 high) { return sum8(_mm256_add_ps(low, high)); }
 
 /* Of lanes that are not NaN. */
 static inline float max8(__m256 v) {
@@ -81,12 +76,8 @@ static inline __m256 exp8(__m256 x) {
 /* 8 consecutive weights or cache values of a type as floats. */
 typedef __m256 load8_function(const void *p);
 
-static inline __m256 load8_f32(const void *p) {
-    return _mm256_loadu_ps(p);
-}
-static inline __m256 load8_f16(const void *p) {
-    return _mm256_cvtph_ps(load128(p));
-}
+static inline __m256 load8_f32(const void *p) { return _mm256_loadu_ps(p); }
+static inline __m256 load8_f16(const void *p) { return _mm256_cvtph_ps(load128(p)); }
 static inline __m256 load8_bf16(const void *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16));
 }

@@ -8,6 +8,7 @@
  * the sum of x. Signed weights are |w| times x with the sign of w: 2 * 128 * 127 = 32512, also for the -128
  * that Q8_0 allows, because x is never -128. */
 #include "kernels/avx2/avx2.h"
+#include "kernels/avx2/gemm.h"
 #include "kernels/avx2/level.h"
 
 #include "formats/blocks.h"
@@ -40,33 +41,33 @@ static inline __m256i lookup(__m256i nibbles, const int8_t levels[16]) {
 
 typedef __m256i unpack32_function(const uint8_t *block);
 
-static inline __m256i unpack_q4_0(const uint8_t *block) {
+static inline __m256i unpack_q4_0_avx2(const uint8_t *block) {
     return unpack_nibbles(block + offsetof(struct block_q4_0, qs));
 }
 
-static inline __m256i unpack_q4_1(const uint8_t *block) {
+static inline __m256i unpack_q4_1_avx2(const uint8_t *block) {
     return unpack_nibbles(block + offsetof(struct block_q4_1, qs));
 }
 
-static inline __m256i unpack_q5_0(const uint8_t *block) {
+static inline __m256i unpack_q5_0_avx2(const uint8_t *block) {
     return _mm256_or_si256(unpack_nibbles(block + offsetof(struct block_q5_0, qs)),
                            unpack_fifth_bits(block + offsetof(struct block_q5_0, qh)));
 }
 
-static inline __m256i unpack_q5_1(const uint8_t *block) {
+static inline __m256i unpack_q5_1_avx2(const uint8_t *block) {
     return _mm256_or_si256(unpack_nibbles(block + offsetof(struct block_q5_1, qs)),
                            unpack_fifth_bits(block + offsetof(struct block_q5_1, qh)));
 }
 
-static inline __m256i unpack_q8_0(const uint8_t *block) {
+static inline __m256i unpack_q8_0_avx2(const uint8_t *block) {
     return load256(block + offsetof(struct block_q8_0, qs));
 }
 
-static inline __m256i unpack_iq4_nl(const uint8_t *block) {
+static inline __m256i unpack_iq4_nl_avx2(const uint8_t *block) {
     return lookup(unpack_nibbles(block + offsetof(struct block_iq4_nl, qs)), iq4_levels);
 }
 
-static inline __m256i unpack_mxfp4(const uint8_t *block) {
+static inline __m256i unpack_mxfp4_avx2(const uint8_t *block) {
     static const int8_t levels[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
     return lookup(unpack_nibbles(block + offsetof(struct block_mxfp4, qs)), levels);
 }
@@ -91,7 +92,7 @@ struct type32 {
     size_t block_bytes;
     unpack32_function *unpack;
     scales_function *scales; /* at offset 0 of a block */
-    bool is_signed;          /* unpack gives signed weights; otherwise quants, from which */
+    enum panel_kind kind;    /* PANEL_SIGNED: unpack gives signed weights; otherwise quants, from which */
     int offset;              /* is subtracted */
     size_t min_offset;       /* of the f16 minimum in a block; 0: there is none */
 };
@@ -116,7 +117,7 @@ TEMPLATE void dot_blocks(struct type32 type, const uint8_t *const row[8], size_t
             const __m256i w = type.unpack(row[4 * half + r] + at), w_abs = _mm256_abs_epi8(w);
             UNROLL
             for (size_t t = 0; t < n_tokens; t++)
-                u[t][r] = dot32(type.is_signed, w, w_abs, load256(q + t * n));
+                u[t][r] = dot32(type.kind == PANEL_SIGNED, w, w_abs, load256(q + t * n));
         }
         UNROLL
         for (size_t t = 0; t < n_tokens; t++)
@@ -160,8 +161,52 @@ TEMPLATE void tile32(struct type32 type, const uint8_t *const row[8], size_t n_o
         _mm256_maskstore_ps(y + t * y_stride, first_lanes(n_out), acc[t]);
 }
 
+/* Blocks [i, i + n_blocks) of 16 rows, the last row several times if there are fewer. */
+TEMPLATE void fill_panel(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_out, size_t i,
+                         size_t n_blocks, struct panel *p) {
+    int8_t bytes[PANEL_ROWS][PANEL_VALUES] = { 0 };
+    const uint8_t *row[PANEL_ROWS];
+    for (size_t r = 0; r < PANEL_ROWS; r++) {
+        row[r] = w + (r < n_out ? r : n_out - 1) * row_bytes;
+        for (size_t b = 0; b < n_blocks; b++)
+            _mm256_storeu_si256((__m256i *)(void *)(bytes[r] + 32 * b),
+                                type.unpack(row[r] + (i + b) * type.block_bytes));
+    }
+    panel_fill_weights(p, bytes[0], sizeof bytes[0]);
+    for (size_t b = 0; b < n_blocks; b++) {
+        const size_t at = (i + b) * type.block_bytes;
+        for (size_t half = 0; half < 2; half++) {
+            _mm256_store_ps(p->d[b] + 8 * half, type.scales(row + 8 * half, at));
+            if (type.min_offset)
+                _mm256_store_ps(p->m[b] + 8 * half, gather8_f16(row + 8 * half, at + type.min_offset));
+        }
+    }
+}
+
+TEMPLATE void gemm32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                     const struct acts *x, float *y, size_t y_stride) {
+    enum { PANEL_BLOCKS = PANEL_VALUES / 32 };
+    const size_t n_blocks = x->n / 32;
+    struct panel p;
+    for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {
+        const size_t n_out = n_rows - r < PANEL_ROWS ? n_rows - r : PANEL_ROWS;
+        for (size_t i = 0; i < n_blocks; i += PANEL_BLOCKS) {
+            const size_t n = n_blocks - i < PANEL_BLOCKS ? n_blocks - i : PANEL_BLOCKS;
+            fill_panel(type, w + r * row_bytes, row_bytes, n_out, i, n, &p);
+            const struct panel_job job = { &p,       x,           y + r,
+                                           y_stride, n_out,       i,
+                                           n,        type.offset, type.min_offset != 0 };
+            panel_multiply_blocks(type.kind, &job);
+        }
+    }
+}
+
 TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                        const struct acts *x, float *y, size_t y_stride) {
+    if (x->n_tokens >= GEMM_TOKENS) {
+        gemm32(type, w, row_bytes, n_rows, x, y, y_stride);
+        return;
+    }
     for (size_t r = 0; r < n_rows; r += 8) {
         const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
         const uint8_t *row[8], *next = n_rows - r >= 16 ? w + (r + 8) * row_bytes : NULL;
@@ -179,44 +224,58 @@ TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, s
 
 void matmul_q4_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_q4_0), unpack_q4_0, gather8_f16, false, 8, 0 };
+    const struct type32 type = {
+        sizeof(struct block_q4_0), unpack_q4_0_avx2, gather8_f16, PANEL_UNSIGNED_15, 8, 0
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q4_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_q4_1),     unpack_q4_1, gather8_f16, false, 0,
-                                 offsetof(struct block_q4_1, m) };
+    const struct type32 type = {
+        sizeof(struct block_q4_1),     unpack_q4_1_avx2, gather8_f16, PANEL_UNSIGNED_15, 0,
+        offsetof(struct block_q4_1, m)
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q5_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_q5_0), unpack_q5_0, gather8_f16, false, 16, 0 };
+    const struct type32 type = {
+        sizeof(struct block_q5_0), unpack_q5_0_avx2, gather8_f16, PANEL_UNSIGNED_31, 16, 0
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q5_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_q5_1),     unpack_q5_1, gather8_f16, false, 0,
-                                 offsetof(struct block_q5_1, m) };
+    const struct type32 type = {
+        sizeof(struct block_q5_1),     unpack_q5_1_avx2, gather8_f16, PANEL_UNSIGNED_31, 0,
+        offsetof(struct block_q5_1, m)
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q8_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_q8_0), unpack_q8_0, gather8_f16, true, 0, 0 };
+    const struct type32 type = {
+        sizeof(struct block_q8_0), unpack_q8_0_avx2, gather8_f16, PANEL_SIGNED, 0, 0
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq4_nl_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_iq4_nl), unpack_iq4_nl, gather8_f16, true, 0, 0 };
+    const struct type32 type = {
+        sizeof(struct block_iq4_nl), unpack_iq4_nl_avx2, gather8_f16, PANEL_SIGNED, 0, 0
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_mxfp4_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct type32 type = { sizeof(struct block_mxfp4), unpack_mxfp4, scales_e8m0, true, 0, 0 };
+    const struct type32 type = {
+        sizeof(struct block_mxfp4), unpack_mxfp4_avx2, scales_e8m0, PANEL_SIGNED, 0, 0
+    };
     matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
 }

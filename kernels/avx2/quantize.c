@@ -49,12 +49,8 @@ static inline __m256i quantize32(const float *x, float r0, float r1, int8_t *q) 
     return _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
 }
 
-static inline int32_t low_sum(__m256i sums) {
-    return _mm_cvtsi128_si32(_mm256_castsi256_si128(sums));
-}
-static inline int32_t high_sum(__m256i sums) {
-    return _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1));
-}
+static inline int32_t low_sum(__m256i sums) { return _mm_cvtsi128_si32(_mm256_castsi256_si128(sums)); }
+static inline int32_t high_sum(__m256i sums) { return _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1)); }
 
 void quantize_a32_avx2(const float *x, const struct acts *acts, size_t t) {
     const size_t n_blocks = acts->n / 32;

@@ -42,7 +42,7 @@ void unpack_iq3_s(const uint8_t *block, struct super_block *out) {
         for (size_t k = 0; k < 8; k++) {
             uint8_t v[4];
             iq3s_unpack(iq3s_grid[b->qs[8 * s + k] | (b->qh[s] >> k & 1u) << 8], v);
-            apply_signs(v, b->signs[4 * s + k / 2] >> 4 * (k % 2), 4, out->w + 32 * s + 4 * k);
+            apply_signs(v, (unsigned)b->signs[4 * s + k / 2] >> 4 * (k % 2), 4, out->w + 32 * s + 4 * k);
         }
     }
     out->d = load_half(b->d);
