@@ -156,7 +156,7 @@ enum quern_cache_type { QUERN_CACHE_F16 = 0, QUERN_CACHE_F32 };
 struct quern_session_options {
     size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
     size_t n_batch;     /* tokens evaluated at once inside, 1..65536; default 512. Memory grows with it */
-    unsigned n_threads; /* 0 (default): quern_default_threads() */
+    unsigned n_threads; /* 0 (default): quern_default_threads(), fewer for a model of a few megabytes */
     enum quern_cache_type cache_k, cache_v; /* default F16 */
     /* Asked between batches and layers of a long evaluation, on the calling thread; true stops it with
      * QUERN_INTERRUPTED and leaves the session as before the call. NULL: not asked. */

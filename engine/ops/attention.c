@@ -37,9 +37,9 @@ static struct head_cache head_cache(const struct step *s, size_t l, size_t h) {
 static void store(struct worker *w, const struct step *s, size_t l, const float *k, const float *v) {
     const struct hparams *hp = &s->model->hp;
     size_t n_head_kv = s->model->layers[l].shape.n_head_kv, begin, end;
-    pool_share(w, n_head_kv * s->n_tokens, &begin, &end);
-    for (size_t i = begin; i < end; i++) {
-        size_t t = i % s->n_tokens, h = i / s->n_tokens, position = s->position + t;
+    pool_share(w, s->n_tokens, &begin, &end);
+    for (size_t i = begin * n_head_kv; i < end * n_head_kv; i++) {
+        size_t t = i / n_head_kv, h = i % n_head_kv, position = s->position + t;
         struct head_cache cache = head_cache(s, l, h);
         s->kernels->store_key[s->session->key_type](k + (t * n_head_kv + h) * hp->head_dim_k, hp->head_dim_k,
                                                     cache.keys + position / ATTN_TILE * cache.tile_bytes,

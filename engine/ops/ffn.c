@@ -91,7 +91,6 @@ static void combine(struct worker *w, const struct step *s, float *y) {
             if (route->rank == rank && route->token >= begin && route->token < end)
                 s->kernels->add_scaled(y + route->token * n, b->expert_out + i * n, route->weight, n);
         }
-    pool_barrier(w);
 }
 
 void op_experts(struct worker *w, const struct step *s, const struct layer *layer, const float *in,

@@ -58,19 +58,16 @@ void op_linear(struct worker *w, const struct step *s, const float *in, size_t n
     struct acts acts[MAX_FORMS];
     size_t n_forms = collect_forms(outputs, n_outputs, forms);
     pool_share(w, n_tokens, &begin, &end);
-    bool must_wait = false;
     for (size_t i = 0; i < n_forms; i++) {
         acts_place(&acts[i], forms[i], n_in, n_tokens, s->scratch->acts[i]);
         if (forms[i] == ACT_F32) {
             acts[i].x = in;
             continue;
         }
-        must_wait = true;
         for (size_t t = begin; t < end; t++)
             s->kernels->quantize[forms[i]](in + t * n_in, &acts[i], t);
     }
-    if (must_wait)
-        pool_barrier(w);
+    pool_barrier(w); /* all rows are there */
     for (size_t i = 0; i < n_outputs; i++) {
         size_t j = forms[0] == act_form_of(outputs[i].matrix->type) ? 0 : 1;
         multiply(w, s, &acts[j], &outputs[i]);

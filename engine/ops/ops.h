@@ -1,8 +1,11 @@
 /* ops.h - the operations that a forward pass is written in.
  * SPDX-License-Identifier: MIT
- * Every worker of the team calls every operation with the same arguments; each takes its share and the
- * operation ends at a barrier, so its output is complete when it returns. Activations are row-major
- * [n_tokens][n]. How work is split never shows in the results (kernels/kernels.h). */
+ * Every worker of the team calls every operation with the same arguments. Activations are row-major
+ * [n_tokens][n], and row t belongs to one worker, the same in every operation of a step (pool_share).
+ * Operations on rows work on a worker's own rows and return without waiting; those that mix rows or
+ * columns (linear, attention, experts, logits) wait inside, take own rows as input and return when their
+ * output is complete. So a layer has ten barriers. How work is split never shows in the results
+ * (kernels/kernels.h). */
 #ifndef QUERN_ENGINE_OPS_H
 #define QUERN_ENGINE_OPS_H
 

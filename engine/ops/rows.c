@@ -12,7 +12,6 @@ void op_embed(struct worker *w, const struct step *s, float *x) {
     for (size_t t = begin; t < end; t++)
         type->decode(embd->data + (size_t)s->tokens[t] * embd->row_bytes, x + t * embd->n_in,
                      embd->n_in / type->block_values);
-    pool_barrier(w);
 }
 
 static void norm_rows(struct worker *w, const struct step *s, const float *x, const float *gain, float *y,
@@ -21,7 +20,6 @@ static void norm_rows(struct worker *w, const struct step *s, const float *x, co
     pool_share(w, n_rows, &begin, &end);
     for (size_t t = begin; t < end; t++)
         s->kernels->rms_norm(x + t * n, gain, s->model->hp.norm_eps, y + t * n, n);
-    pool_barrier(w);
 }
 
 void op_rms_norm(struct worker *w, const struct step *s, const float *x, const float *gain, float *y) {
@@ -33,16 +31,14 @@ void op_add(struct worker *w, const struct step *s, float *x, const float *y) {
     pool_share(w, s->n_tokens, &begin, &end);
     if (begin < end)
         s->kernels->add(x + begin * n, y + begin * n, (end - begin) * n);
-    pool_barrier(w);
 }
 
 void op_silu_mul(struct worker *w, const struct step *s, const float *gate, const float *up, float *y,
                  size_t n_rows, size_t n) {
     size_t begin, end;
-    pool_share(w, n_rows * n, &begin, &end);
+    pool_share(w, n_rows, &begin, &end);
     if (begin < end)
-        s->kernels->silu_mul(gate + begin, up + begin, y + begin, end - begin);
-    pool_barrier(w);
+        s->kernels->silu_mul(gate + begin * n, up + begin * n, y + begin * n, (end - begin) * n);
 }
 
 void op_rope_table(struct worker *w, const struct step *s) {
@@ -58,7 +54,6 @@ void op_rope_table(struct worker *w, const struct step *s) {
             row[2 * i + 1] = (float)sine * m->rope_magnitude;
         }
     }
-    pool_barrier(w);
 }
 
 void op_rope(struct worker *w, const struct step *s, float *x, size_t n_heads, size_t head_dim) {
@@ -67,13 +62,13 @@ void op_rope(struct worker *w, const struct step *s, float *x, size_t n_heads, s
     for (size_t t = begin; t < end; t++)
         for (size_t h = 0; h < n_heads; h++)
             s->kernels->rope_pairs(x + (t * n_heads + h) * head_dim, s->scratch->rope + t * n_rot, n_rot);
-    pool_barrier(w);
 }
 
 void op_logits(struct worker *w, const struct step *s, const float *x) {
     if (!s->n_logits)
         return;
     const struct quern_model *m = s->model;
+    pool_barrier(w); /* the last rows are shared out anew */
     const float *last = x + (s->n_tokens - s->n_logits) * m->hp.n_embd;
     norm_rows(w, s, last, m->output_norm, s->scratch->normed, s->n_logits);
     struct linear output = { .matrix = &m->output, .y = s->logits };
