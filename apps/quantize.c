@@ -263,7 +263,7 @@ static enum quern_status open_job(struct quantize_job *job, struct quern_error *
         st = gguf_open(s->input, &job->in, err);
     if (st)
         return st;
-    job->n_threads = (int)n_threads;
+    job->n_threads = (int)(n_threads ? n_threads : quern_default_threads());
     if (is_input(job->in, s->output))
         return fail(err, QUERN_IO, "%s: is the input; choose another file for the output", s->output);
     size_t bytes;

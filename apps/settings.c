@@ -47,7 +47,7 @@ const struct option engine_options[ENGINE_OPTIONS] = {
       .max = MAX_THREADS,
       .offset = offsetof(struct engine_settings, n_threads),
       .help = "threads to compute with; 0: the variable QUERN_THREADS, else one for each physical core that "
-              "this process may use" },
+              "this process may use, fewer for a model of a few megabytes" },
     { .names = { "-b", "--batch-size" },
       .kind = OPTION_INTEGER,
       .metavar = "N",
@@ -276,7 +276,7 @@ enum quern_status open_model(const char *path, const struct engine_settings *eng
 enum quern_status thread_count(int64_t given, unsigned *n, struct quern_error *err) {
     const char *variable = getenv("QUERN_THREADS");
     if (given || !variable || !*variable) {
-        *n = given ? (unsigned)given : quern_default_threads();
+        *n = (unsigned)given;
         return QUERN_OK;
     }
     char *end;

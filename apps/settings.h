@@ -77,8 +77,8 @@ enum quern_status open_model(const char *path, const struct engine_settings *eng
                              const struct message_settings *messages, struct quern_model **out,
                              struct quern_error *err);
 
-/* Threads to use: given (-t), else the variable QUERN_THREADS, else quern_default_threads(). Errors:
- * QUERN_RANGE for a bad variable. */
+/* Threads to use: given (-t), else the variable QUERN_THREADS, else 0 for the default of what they are used
+ * for. Errors: QUERN_RANGE for a bad variable. */
 enum { MAX_THREADS = 1024 };
 enum quern_status thread_count(int64_t given, unsigned *n, struct quern_error *err);
 
