@@ -159,7 +159,10 @@ static enum quern_status open_output(struct logits_run *r, struct quern_error *e
         return QUERN_OK;
     if (is_same_file(output, r->path) || is_same_file(output, r->s->ids))
         return fail(err, QUERN_IO, "%s: is the input; choose another file for the output", output);
-    return atomic_open(output, &r->file, err);
+    enum quern_status st = atomic_open(output, &r->file, err);
+    if (!st)
+        unfinished_file_watch(atomic_part_path(r->file));
+    return st;
 }
 
 /* FNV-1a with 64 bits, by Fowler, Noll and Vo: one multiplication a byte, and every machine gets the same. */

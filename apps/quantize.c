@@ -231,8 +231,10 @@ static enum quern_status copy_metadata(struct quantize_job *job, struct quern_er
 static enum quern_status write_file(struct quantize_job *job, struct quern_error *err) {
     const size_t n = gguf_n_tensors(job->in);
     enum quern_status st = gguf_writer_open(job->s->output, &job->out, err);
-    if (!st)
+    if (!st) {
+        unfinished_file_watch(gguf_writer_part_path(job->out));
         st = copy_metadata(job, err);
+    }
     for (size_t i = 0; i < n && !st; i++) {
         const struct gguf_tensor *t = job->plan[i].in;
         st = gguf_add_tensor(job->out, t->name, job->plan[i].type, t->n_dims, t->ne, err);

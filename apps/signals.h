@@ -10,7 +10,7 @@
 void file_limit_catch(void);
 
 /* From here on the first SIGINT or SIGTERM is only remembered, so that work can stop in good order; the
- * second of the same kind kills. */
+ * second of the same kind ends the program at once. */
 void interrupt_catch(void);
 
 /* Whether one came; user is ignored. The form of struct quern_session_options.interrupt. */
@@ -22,5 +22,10 @@ int interrupt_signal(void);
 /* Name the file whose mapping a SIGBUS will concern: reading a page that another program has cut off ends
  * with one line and status 1. path must live as long as the process. */
 void mapped_file_watch(const char *path);
+
+/* Name the temporary file of an unfinished output: it is removed if a second Ctrl-C or a lost page ends the
+ * program. Finishing or removing the file needs no call: its name is then gone. A path of 4096 bytes or more
+ * is not watched. */
+void unfinished_file_watch(const char *path);
 
 #endif

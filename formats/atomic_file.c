@@ -29,6 +29,7 @@ struct atomic_file {
 };
 
 const char *atomic_path(const struct atomic_file *f) { return f->path; }
+const char *atomic_part_path(const struct atomic_file *f) { return f->part_path; }
 
 /* ---- Opening ---- */
 

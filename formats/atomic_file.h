@@ -16,6 +16,9 @@ enum quern_status atomic_open(const char *path, struct atomic_file **out, struct
 /* The path that atomic_open() was given. */
 const char *atomic_path(const struct atomic_file *f);
 
+/* The path of the temporary file, for a program that may end without coming back here. */
+const char *atomic_part_path(const struct atomic_file *f);
+
 /* QUERN_IO unless the file system has room for that many bytes more. */
 enum quern_status atomic_need_room(struct atomic_file *f, uint64_t bytes, struct quern_error *err);
 

@@ -62,6 +62,8 @@ enum quern_status gguf_writer_open(const char *path, struct gguf_writer **out, s
     return QUERN_OK;
 }
 
+const char *gguf_writer_part_path(const struct gguf_writer *w) { return atomic_part_path(w->file); }
+
 static enum quern_status check_addable(const struct gguf_writer *w, struct gguf_string name, const char *what,
                                        struct quern_error *err) {
     const char *path = atomic_path(w->file);

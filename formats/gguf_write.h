@@ -13,6 +13,9 @@ struct gguf_writer;
 
 enum quern_status gguf_writer_open(const char *path, struct gguf_writer **out, struct quern_error *err);
 
+/* The path of the temporary file, for a program that may end without coming back here. */
+const char *gguf_writer_part_path(const struct gguf_writer *w);
+
 /* Metadata. Setting a key again replaces its value in place. */
 enum quern_status gguf_set_u32(struct gguf_writer *w, const char *key, uint32_t v, struct quern_error *err);
 enum quern_status gguf_set_f32(struct gguf_writer *w, const char *key, float v, struct quern_error *err);
