@@ -40,15 +40,10 @@ static const struct {
     { "blk.0.ffn_down.weight", TYPE_F16, 2, { 64, 32 } },
 };
 
-static const char *const tokens[8] = { "<unk>",
-                                       "<s>",
-                                       "</s>",
-                                       "\xe2\x96\x81",
-                                       "a",
-                                       "b",
-                                       "\xe2\x96\x81"
-                                       "a",
-                                       "ab" };
+static const char *const tokens[8] = {
+    "<unk>", "<s>", "</s>", "\xe2\x96\x81", "a", "b", "\xe2\x96\x81\x61", /* the same before an a */
+    "ab"
+};
 static const float scores[8] = { 0, 0, 0, -3, -4, -5, -1, -2 };
 static const int32_t token_types[8] = { 2, 3, 3, 1, 1, 1, 1, 1 };
 
