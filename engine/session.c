@@ -126,9 +126,11 @@ static void *take_acts(struct arena *a, size_t n_in, size_t n) {
     return take(a, n, most + ALIGN); /* acts_bytes rounds each of its arrays once */
 }
 
-static void place_scratch(const struct quern_model *m, size_t n, struct arena *a, struct scratch *b) {
+static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,
+                          struct scratch *b) {
     const struct hparams *hp = &m->hp;
     struct layer_shape w = widest(m);
+    size_t n = o->n_batch;
     size_t q = w.n_head * hp->head_dim_k, attn = w.n_head * hp->head_dim_v;
     size_t n_ffn = hp->n_expert ? n * hp->n_expert_used : n; /* rows of the feed-forward block */
     size_t n_in = hp->n_embd > w.n_ff ? hp->n_embd : w.n_ff;
@@ -146,6 +148,9 @@ static void place_scratch(const struct quern_model *m, size_t n, struct arena *a
         .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn),
                   take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
     };
+    size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
+    b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
+    b->attn_outputs = take_floats(a, n_partials, hp->head_dim_v);
     if (!hp->n_expert)
         return;
     b->router = take_floats(a, n, hp->n_expert);
@@ -159,7 +164,7 @@ static enum quern_status measure(const struct quern_model *m, const struct quern
     struct arena cache = { 0 }, work = { 0 };
     struct scratch unused;
     place_caches(m, o, &cache, NULL);
-    place_scratch(m, o->n_batch, &work, &unused);
+    place_scratch(m, o, &work, &unused);
     if (cache.overflow || work.overflow)
         return fail(err, QUERN_RANGE,
                     "n_ctx = %zu with n_batch = %zu needs more memory than can be addressed", o->n_ctx,
@@ -219,7 +224,7 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
                     o.n_ctx, cache_bytes >> 20, work_bytes >> 20);
     }
     place_caches(m, &o, &cache, s->caches);
-    place_scratch(m, o.n_batch, &work, &s->scratch);
+    place_scratch(m, &o, &work, &s->scratch);
     *out = s;
     return QUERN_OK;
 }

@@ -14,21 +14,32 @@ struct layer_cache {
 /* Working memory of a step, carved from the session's arena; n is the largest batch, widths are the
  * largest over the layers. */
 struct scratch {
-    float *x;             /* [n][n_embd] residual stream */
-    float *normed;        /* [n][n_embd] */
-    float *q;             /* [n][n_head * head_dim_k] */
-    float *k;             /* [n][n_head_kv * head_dim_k] */
-    float *v;             /* [n][n_head_kv * head_dim_v] */
-    float *attn;          /* [n][n_head * head_dim_v] */
-    float *out;           /* [n][n_embd] output of a block, before it is added to x */
-    float *gate;          /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
-    float *up;            /* as gate */
-    float *rope;          /* [n][n_rot / 2][2] cosine, sine */
-    uint8_t *acts[2];     /* activations of one operation's input, in up to two forms */
-    float *router;        /* [n][n_expert] */
-    struct route *routes; /* [n * n_expert_used], sorted by expert */
-    float *expert_in;     /* [n * n_expert_used][n_embd] inputs gathered by expert */
-    float *expert_out;    /* [n * n_expert_used][n_embd] */
+    float *x;                           /* [n][n_embd] residual stream */
+    float *normed;                      /* [n][n_embd] */
+    float *q;                           /* [n][n_head * head_dim_k] */
+    float *k;                           /* [n][n_head_kv * head_dim_k] */
+    float *v;                           /* [n][n_head_kv * head_dim_v] */
+    float *attn;                        /* [n][n_head * head_dim_v] */
+    float *out;                         /* [n][n_embd] output of a block, before it is added to x */
+    float *gate;                        /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
+    float *up;                          /* as gate */
+    float *rope;                        /* [n][n_rot / 2][2] cosine, sine */
+    uint8_t *acts[2];                   /* activations of one operation's input, in up to two forms */
+    float *router;                      /* [n][n_expert] */
+    struct route *routes;               /* [n * n_expert_used], sorted by expert */
+    float *expert_in;                   /* [n * n_expert_used][n_embd] inputs gathered by expert */
+    float *expert_out;                  /* [n * n_expert_used][n_embd] */
+    struct attn_partial *attn_partials; /* [n_ctx / ATTN_CHUNK, rounded up][n_head] */
+    float *attn_outputs;                /* the same with [head_dim_v] behind */
+};
+
+/* Attention takes positions in chunks, counted from position 0, that can be anybody's work. */
+enum { ATTN_CHUNK = 1024 };
+
+/* What a chunk, or several merged ones, gave for one query: the largest score and the sum of exp(score - m).
+ * Beside it stand the values weighted by exp(score - m), [head_dim_v]. */
+struct attn_partial {
+    float m, l;
 };
 
 /* Token t goes to an expert as its rank-th choice. */
