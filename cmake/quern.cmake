@@ -49,6 +49,18 @@ function(quern_collect_objects)
     target_link_libraries(quern_objects INTERFACE ${objects} m)
 endfunction()
 
+# In a static library, functions that files of quern share with each other ("fail") would clash with those of
+# whoever links it. So its objects are joined to one, in which all that is not QUERN_API becomes local.
+function(quern_hide_internals name)
+    set(one ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
+    add_custom_command(
+        TARGET ${name} POST_BUILD VERBATIM
+        COMMAND ${CMAKE_LINKER} -r --whole-archive $<TARGET_FILE:${name}> -o ${one}
+        COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${one}
+        COMMAND ${CMAKE_COMMAND} -E rm $<TARGET_FILE:${name}>
+        COMMAND ${CMAKE_AR} rcs $<TARGET_FILE:${name}> ${one})
+endfunction()
+
 # quern_add_library(NAME [STATIC | SHARED])
 # The library as it is installed. Linked as C, with the C++ runtime named, so that a C project can use a
 # static libquern without a C++ compiler. The version script keeps the C++ library's templates, which are
@@ -66,6 +78,10 @@ function(quern_add_library name)
         set(script ${PROJECT_SOURCE_DIR}/cmake/quern.map)
         target_link_options(${name} PRIVATE LINKER:--version-script=${script} LINKER:--as-needed)
         set_property(TARGET ${name} PROPERTY LINK_DEPENDS ${script})
+        get_target_property(type ${name} TYPE)
+        if(type STREQUAL STATIC_LIBRARY)
+            quern_hide_internals(${name})
+        endif()
     endif()
 endfunction()
 

@@ -1,12 +1,13 @@
-# exports.sh - a shared libquern exports exactly what the public header declares.
+# exports.sh - libquern, shared or static, exports exactly what the public header declares.
 # SPDX-License-Identifier: MIT
 # Usage: sh exports.sh NM LIBRARY HEADER
 set -eu
 nm=$1 library=$2 header=$3
 
 # Mach-O puts an underscore in front of C names.
-case $(uname) in
-Darwin) "$nm" -gU "$library" | awk '{ sub(/^_/, "", $NF); print $NF }' ;;
+case $(uname),$library in
+Darwin,*) "$nm" -gU "$library" | awk '{ sub(/^_/, "", $NF); print $NF }' ;;
+*.a) "$nm" -g --defined-only "$library" | awk '$2 ~ /[TDRB]/ { print $NF }' ;; # weak ones clash with nobody
 *) "$nm" -D --defined-only "$library" | awk '$2 != "A" { print $NF }' ;;
 esac | sort >exported.txt
 # Declarations run over lines: join them, and take the name in front of the first parenthesis.

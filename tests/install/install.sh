@@ -15,7 +15,8 @@ model=$prefix/$datadir/quern/books-7m-q8_0.gguf
 PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 export PKG_CONFIG_PATH
 pkg-config --modversion quern
-"$CC" -std=c17 -Wall -Wextra -Werror "$consumer/main.c" $(pkg-config --cflags --libs quern) -o "$stage/by_pkg_config"
+"$CC" -std=c17 -Wall -Wextra -Werror "$consumer/main.c" $(pkg-config --cflags --libs quern) \
+    -o "$stage/by_pkg_config"
 
 "$CMAKE" -S "$consumer" -B "$stage/by_cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$CC" \
     >"$stage.log" 2>&1 || { cat "$stage.log"; exit 1; }
