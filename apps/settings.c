@@ -134,7 +134,9 @@ const struct option message_options[MESSAGE_OPTIONS] = {
       .help = "say also which model it is and what was done about the text" },
 };
 
-const char *const cache_types[] = { [QUERN_CACHE_F16] = "f16", [QUERN_CACHE_F32] = "f32", NULL };
+const char *const cache_types[] = {
+    [QUERN_CACHE_F16] = "f16", [QUERN_CACHE_F32] = "f32", [QUERN_CACHE_Q8_0] = "q8_0", NULL
+};
 
 enum quern_status check_text_settings(const struct text_settings *text, struct quern_error *err) {
     if (text->prompt && text->file)

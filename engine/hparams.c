@@ -103,17 +103,17 @@ static enum quern_status read_heads(const struct reader *r, struct quern_model *
     hp->head_dim_k = hp->n_embd / n_head;
     bool divides = hp->n_embd % n_head == 0;
     size_t key_length = 0;
-    if ((st = read_size(r, "attention.key_length", 1, MAX_HEAD_DIM, OPTIONAL, &key_length)))
+    if ((st = read_size(r, "attention.key_length", 1, ATTN_MAX_HEAD_DIM, OPTIONAL, &key_length)))
         return st;
     if (key_length)
         hp->head_dim_k = key_length;
-    else if (!divides || hp->head_dim_k > MAX_HEAD_DIM)
+    else if (!divides || hp->head_dim_k > ATTN_MAX_HEAD_DIM)
         return fail(
             r->err, QUERN_FORMAT,
             "%s: %s.embedding_length = %zu over head_count = %zu is no head size (allowed: whole, 1 to %d)",
-            r->path, r->arch, hp->n_embd, n_head, MAX_HEAD_DIM);
+            r->path, r->arch, hp->n_embd, n_head, ATTN_MAX_HEAD_DIM);
     hp->head_dim_v = key_length ? key_length : hp->head_dim_k;
-    return read_size(r, "attention.value_length", 1, MAX_HEAD_DIM, OPTIONAL, &hp->head_dim_v);
+    return read_size(r, "attention.value_length", 1, ATTN_MAX_HEAD_DIM, OPTIONAL, &hp->head_dim_v);
 }
 
 static enum quern_status read_rope_scaling(const struct reader *r, struct hparams *hp) {

@@ -10,8 +10,7 @@
 #include "kernels/kernels.h"
 #include "tokenizer/tokenizer.h"
 
-/* Attention keeps one head's accumulators on the stack. */
-enum { MAX_HEAD_DIM = 1024, MAX_LAYERS = 1000 };
+enum { MAX_LAYERS = 1000 };
 
 /* A weight matrix [n_out rows][n_in], or n_expert of them after each other. */
 struct matrix {

@@ -151,7 +151,8 @@ QUERN_API void quern_text_close(struct quern_text *text);
 
 struct quern_session;
 
-enum quern_cache_type { QUERN_CACHE_F16 = 0, QUERN_CACHE_F32 };
+/* Q8_0: int8 with a scale per 32 values, half the size of F16; needs heads of a multiple of 32. */
+enum quern_cache_type { QUERN_CACHE_F16 = 0, QUERN_CACHE_F32, QUERN_CACHE_Q8_0 };
 
 struct quern_session_options {
     size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
@@ -174,7 +175,7 @@ QUERN_API enum quern_status quern_session_memory(const struct quern_model *model
                                                  struct quern_error *err);
 
 /* Any number of sessions may share a model, each used by one thread at a time.
- * Errors: QUERN_RANGE (an option), QUERN_MEMORY. */
+ * Errors: QUERN_RANGE (an option), QUERN_UNSUPPORTED (the cache type for this model), QUERN_MEMORY. */
 QUERN_API enum quern_status quern_session_open(const struct quern_model *model,
                                                const struct quern_session_options *options,
                                                struct quern_session **out, struct quern_error *err);

@@ -10,12 +10,10 @@ void quern_session_defaults(struct quern_session_options *options) {
     *options = (struct quern_session_options){ .n_batch = DEFAULT_BATCH };
 }
 
-static const struct {
-    enum cache_type type;
-    size_t value_bytes;
-} cache_types[] = {
-    [QUERN_CACHE_F16] = { CACHE_F16, 2 },
-    [QUERN_CACHE_F32] = { CACHE_F32, 4 },
+static const enum cache_type cache_types[] = {
+    [QUERN_CACHE_F16] = CACHE_F16,
+    [QUERN_CACHE_F32] = CACHE_F32,
+    [QUERN_CACHE_Q8_0] = CACHE_Q8_0,
 };
 
 /* ---- Options ---- */
@@ -49,7 +47,12 @@ static enum quern_status complete_options(const struct quern_model *m,
         return fail(err, QUERN_RANGE, "n_threads = %u (allowed: 0 to %d)", o->n_threads, MAX_THREADS);
     size_t n_types = sizeof cache_types / sizeof *cache_types;
     if ((size_t)o->cache_k >= n_types || (size_t)o->cache_v >= n_types)
-        return fail(err, QUERN_RANGE, "unknown cache type (allowed: F16, F32)");
+        return fail(err, QUERN_RANGE, "unknown cache type (allowed: F16, F32, Q8_0)");
+    if ((o->cache_k == QUERN_CACHE_Q8_0 && m->hp.head_dim_k % 32) ||
+        (o->cache_v == QUERN_CACHE_Q8_0 && m->hp.head_dim_v % 32))
+        return fail(err, QUERN_UNSUPPORTED,
+                    "a Q8_0 cache needs heads of a multiple of 32 values, this model's have %zu and %zu",
+                    m->hp.head_dim_k, m->hp.head_dim_v);
     if (!o->n_threads)
         o->n_threads = useful_threads(m);
     if (o->n_batch > o->n_ctx)
@@ -95,8 +98,8 @@ static void place_caches(const struct quern_model *m, const struct quern_session
     size_t n_positions = n_cache_tiles(o) * ATTN_TILE;
     for (size_t l = 0; l < m->hp.n_layer; l++) {
         size_t n_head_kv = m->layers[l].shape.n_head_kv;
-        size_t key_bytes = n_head_kv * m->hp.head_dim_k * cache_types[o->cache_k].value_bytes;
-        size_t value_bytes = n_head_kv * m->hp.head_dim_v * cache_types[o->cache_v].value_bytes;
+        size_t key_bytes = n_head_kv * cache_bytes(cache_types[o->cache_k], m->hp.head_dim_k);
+        size_t value_bytes = n_head_kv * cache_bytes(cache_types[o->cache_v], m->hp.head_dim_v);
         uint8_t *keys = take(a, n_positions, key_bytes), *values = take(a, n_positions, value_bytes);
         if (caches)
             caches[l] = (struct layer_cache){ keys, values };
@@ -209,8 +212,8 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
         return fail_memory(err, sizeof *s);
     s->model = m;
     s->options = o;
-    s->key_type = cache_types[o.cache_k].type;
-    s->value_type = cache_types[o.cache_v].type;
+    s->key_type = cache_types[o.cache_k];
+    s->value_type = cache_types[o.cache_v];
     s->n_tiles = n_cache_tiles(&o);
     struct arena cache = { .memory = allocate_zeroed(cache_bytes, &s->cache_memory) };
     struct arena work = { .memory = allocate_zeroed(work_bytes, &s->work_memory) };

@@ -23,22 +23,22 @@ struct feature_name {
 };
 
 static const struct feature_name names[] = {
-    {CPU_AVX2,         "avx2"       },
-    { CPU_FMA,         "fma"        },
-    { CPU_F16C,        "f16c"       },
-    { CPU_AVX_VNNI,    "avx_vnni"   },
-    { CPU_AVX512,      "avx512"     },
-    { CPU_AVX512_VNNI, "avx512_vnni"},
-    { CPU_AVX512_VBMI, "avx512_vbmi"},
-    { CPU_AVX512_BF16, "avx512_bf16"},
-    { CPU_GFNI,        "gfni"       },
-    { CPU_AMX_TILE,    "amx_tile"   },
-    { CPU_AMX_INT8,    "amx_int8"   },
-    { CPU_AMX_BF16,    "amx_bf16"   },
-    { CPU_DOTPROD,     "dotprod"    },
-    { CPU_I8MM,        "i8mm"       },
-    { CPU_BF16,        "bf16"       },
-    { CPU_SVE,         "sve"        },
+    { CPU_AVX2, "avx2" },
+    { CPU_FMA, "fma" },
+    { CPU_F16C, "f16c" },
+    { CPU_AVX_VNNI, "avx_vnni" },
+    { CPU_AVX512, "avx512" },
+    { CPU_AVX512_VNNI, "avx512_vnni" },
+    { CPU_AVX512_VBMI, "avx512_vbmi" },
+    { CPU_AVX512_BF16, "avx512_bf16" },
+    { CPU_GFNI, "gfni" },
+    { CPU_AMX_TILE, "amx_tile" },
+    { CPU_AMX_INT8, "amx_int8" },
+    { CPU_AMX_BF16, "amx_bf16" },
+    { CPU_DOTPROD, "dotprod" },
+    { CPU_I8MM, "i8mm" },
+    { CPU_BF16, "bf16" },
+    { CPU_SVE, "sve" },
 };
 
 const char *cpu_feature_name(size_t i, uint64_t *bit) {
@@ -69,18 +69,18 @@ struct cpuid_row {
 };
 
 static const struct cpuid_row cpuid_rows[] = {
-    {CPU_AVX2,         7, 0, EBX, 1u << 5,                                   XCR0_YMM },
-    { CPU_FMA,         1, 0, ECX, 1u << 12,                                  XCR0_YMM },
-    { CPU_F16C,        1, 0, ECX, 1u << 29,                                  XCR0_YMM },
-    { CPU_AVX_VNNI,    7, 1, EAX, 1u << 4,                                   XCR0_YMM },
-    { CPU_AVX512,      7, 0, EBX, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, XCR0_ZMM },
-    { CPU_AVX512_VNNI, 7, 0, ECX, 1u << 11,                                  XCR0_ZMM },
-    { CPU_AVX512_VBMI, 7, 0, ECX, 1u << 1,                                   XCR0_ZMM },
-    { CPU_AVX512_BF16, 7, 1, EAX, 1u << 5,                                   XCR0_ZMM },
-    { CPU_GFNI,        7, 0, ECX, 1u << 8,                                   0        },
-    { CPU_AMX_TILE,    7, 0, EDX, 1u << 24,                                  XCR0_TILE},
-    { CPU_AMX_INT8,    7, 0, EDX, 1u << 25,                                  XCR0_TILE},
-    { CPU_AMX_BF16,    7, 0, EDX, 1u << 22,                                  XCR0_TILE},
+    { CPU_AVX2, 7, 0, EBX, 1u << 5, XCR0_YMM },
+    { CPU_FMA, 1, 0, ECX, 1u << 12, XCR0_YMM },
+    { CPU_F16C, 1, 0, ECX, 1u << 29, XCR0_YMM },
+    { CPU_AVX_VNNI, 7, 1, EAX, 1u << 4, XCR0_YMM },
+    { CPU_AVX512, 7, 0, EBX, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, XCR0_ZMM },
+    { CPU_AVX512_VNNI, 7, 0, ECX, 1u << 11, XCR0_ZMM },
+    { CPU_AVX512_VBMI, 7, 0, ECX, 1u << 1, XCR0_ZMM },
+    { CPU_AVX512_BF16, 7, 1, EAX, 1u << 5, XCR0_ZMM },
+    { CPU_GFNI, 7, 0, ECX, 1u << 8, 0 },
+    { CPU_AMX_TILE, 7, 0, EDX, 1u << 24, XCR0_TILE },
+    { CPU_AMX_INT8, 7, 0, EDX, 1u << 25, XCR0_TILE },
+    { CPU_AMX_BF16, 7, 0, EDX, 1u << 22, XCR0_TILE },
 };
 
 /* XCR0, or 0 if the system has not enabled XGETBV (CPUID leaf 1, ECX bit 27: OSXSAVE). */
@@ -134,17 +134,15 @@ uint64_t cpu_features(void) {
     return features;
 }
 
-bool cpu_allow_amx(void) {
-    return false;
-}
+bool cpu_allow_amx(void) { return false; }
 
 #elif defined(__aarch64__) && defined(__APPLE__)
 
 uint64_t cpu_features(void) {
     static const struct feature_name keys[] = {
-        {CPU_DOTPROD, "hw.optional.arm.FEAT_DotProd"},
-        { CPU_I8MM,   "hw.optional.arm.FEAT_I8MM"   },
-        { CPU_BF16,   "hw.optional.arm.FEAT_BF16"   },
+        { CPU_DOTPROD, "hw.optional.arm.FEAT_DotProd" },
+        { CPU_I8MM, "hw.optional.arm.FEAT_I8MM" },
+        { CPU_BF16, "hw.optional.arm.FEAT_BF16" },
     };
     uint64_t features = 0;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -156,18 +154,12 @@ uint64_t cpu_features(void) {
     return features;
 }
 
-bool cpu_allow_amx(void) {
-    return false;
-}
+bool cpu_allow_amx(void) { return false; }
 
 #else
 
-uint64_t cpu_features(void) {
-    return 0;
-}
+uint64_t cpu_features(void) { return 0; }
 
-bool cpu_allow_amx(void) {
-    return false;
-}
+bool cpu_allow_amx(void) { return false; }
 
 #endif

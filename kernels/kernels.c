@@ -16,21 +16,17 @@ struct level {
 
 /* Plainest first. A level's table is made by the fill functions up to and including its own. */
 static const struct level levels[] = {
-    {"scalar", 0,                             kernels_fill_c   },
+    { "scalar", 0, kernels_fill_c },
 #if defined(__x86_64__)
-    { "avx2",  CPU_AVX2 | CPU_FMA | CPU_F16C, kernels_fill_avx2},
+    { "avx2", CPU_AVX2 | CPU_FMA | CPU_F16C, kernels_fill_avx2 },
 #endif
 };
 
 enum { N_LEVELS = sizeof levels / sizeof levels[0] };
 
-const char *kernels_level(size_t i) {
-    return i < N_LEVELS ? levels[i].name : NULL;
-}
+const char *kernels_level(size_t i) { return i < N_LEVELS ? levels[i].name : NULL; }
 
-static bool usable(const struct level *level) {
-    return (cpu_features() & level->needs) == level->needs;
-}
+static bool usable(const struct level *level) { return (cpu_features() & level->needs) == level->needs; }
 
 /* The index of a level by name, the best usable one for NULL; N_LEVELS if there is none. */
 static size_t find_level(const char *name) {

@@ -60,11 +60,19 @@ void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens
 
 /* ---- Attention ----
  * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,
- * [n_positions][head_dim]. Positions are taken in blocks of ATTN_BLOCK. */
+ * [n_positions][head_dim]. Positions are taken in blocks of ATTN_BLOCK.
+ * In Q8_0 (head_dim a multiple of 32) a tile is int8 [head_dim / 4][16][4], then f16 scales
+ * [head_dim / 32][16]; a value row is head_dim / 32 blocks as in a Q8_0 tensor. */
 
-enum cache_type { CACHE_F32, CACHE_F16, CACHE_TYPES };
+enum cache_type { CACHE_F32, CACHE_F16, CACHE_Q8_0, CACHE_TYPES };
 
-enum { ATTN_TILE = 16, ATTN_BLOCK = 64 };
+enum { ATTN_TILE = 16, ATTN_BLOCK = 64, ATTN_MAX_HEAD_DIM = 1024 };
+
+/* Bytes of n cached values: of a row, or with n = head_dim * ATTN_TILE of a tile. For Q8_0 n is a multiple
+ * of 32. */
+static inline size_t cache_bytes(enum cache_type type, size_t n) {
+    return type == CACHE_Q8_0 ? n / 32 * 34 : type == CACHE_F16 ? n * 2 : n * 4;
+}
 
 /* The running softmax of one query. Start with m = -INFINITY and l = 0. */
 struct attn_softmax {
@@ -107,7 +115,8 @@ struct kernels {
     void (*store_key[CACHE_TYPES])(const float *k, size_t head_dim, void *tile, size_t lane);
     /* Store a value row. */
     void (*store_value[CACHE_TYPES])(const float *v, size_t head_dim, void *row);
-    /* s[p] for the 16 * n_tiles positions: a chain over d, s = fma(k_d, q_d, s) from +0. */
+    /* s[p] for the 16 * n_tiles positions: a chain over d, s = fma(k_d, q_d, s) from +0. Q8_0: the query is
+     * rounded as A32 is, and the chain is over blocks of 32, s = fma(dq, fl(dk * f32(sum k*q)), s). */
     void (*attn_scores[CACHE_TYPES])(const float *q, size_t head_dim, const void *tiles, size_t n_tiles,
                                      float *s);
     /* Scores s[begin..end) of one block (begin < end <= ATTN_BLOCK) become p = exp(fl(s - m)). If the
@@ -115,7 +124,8 @@ struct kernels {
      * by exp(fl(old m - new m)). l[j mod 16] += p_j in order of j. */
     void (*attn_softmax)(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
                          size_t head_dim);
-    /* o_d = fma(p_j, v_jd, o_d) for j = 0..n-1 in order; rows [n][head_dim] are stride values apart. */
+    /* o_d = fma(p_j, v_jd, o_d) for j = 0..n-1 in order; rows [n][head_dim] are stride values apart. Q8_0:
+     * o_d = fma(fl(p_j * dv), f32(v_jd), o_d). */
     void (*attn_values[CACHE_TYPES])(const float *p, size_t n, const void *rows, size_t stride,
                                      size_t head_dim, float *o);
 };

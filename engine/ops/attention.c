@@ -20,13 +20,11 @@ struct head_cache {
     size_t tile_bytes, row_bytes;
 };
 
-static const size_t cache_value_bytes[CACHE_TYPES] = { [CACHE_F32] = 4, [CACHE_F16] = 2 };
-
 static struct head_cache head_cache(const struct step *s, size_t l, size_t h) {
     const struct quern_session *session = s->session;
     const struct hparams *hp = &s->model->hp;
-    size_t tile_bytes = hp->head_dim_k * ATTN_TILE * cache_value_bytes[session->key_type];
-    size_t row_bytes = hp->head_dim_v * cache_value_bytes[session->value_type];
+    size_t tile_bytes = cache_bytes(session->key_type, hp->head_dim_k * ATTN_TILE);
+    size_t row_bytes = cache_bytes(session->value_type, hp->head_dim_v);
     return (struct head_cache){
         .keys = session->caches[l].keys + h * session->n_tiles * tile_bytes,
         .values = session->caches[l].values + h * session->n_tiles * ATTN_TILE * row_bytes,
@@ -110,7 +108,7 @@ static void attend(const struct step *s, const struct head_cache *cache, const f
                    size_t begin, size_t end, float *y) {
     size_t head_dim = s->model->hp.head_dim_v;
     struct attn_partial sum[MAX_QUERIES], part[MAX_QUERIES];
-    float o[MAX_QUERIES * MAX_HEAD_DIM];
+    float o[MAX_QUERIES * ATTN_MAX_HEAD_DIM];
     size_t from = begin;
     for (size_t to; from < end; from = to) {
         size_t chunk_end = from / ATTN_CHUNK * ATTN_CHUNK + ATTN_CHUNK;

@@ -22,10 +22,16 @@
 #endif
 
 /* Bring the lines of [p, p + bytes) closer. Assembly, because GCC 12 drops calls of a function that only
- * prefetches. May name memory that does not exist. */
+ * prefetches. */
 static inline void prefetch(const uint8_t *p, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64)
-        __asm__ volatile("prefetcht0 %0" : : "m"(p[i]));
+        __asm__ volatile("prefetcht1 %0" : : "m"(p[i]));
+}
+
+/* The tile of n_rows rows after one at w, for prefetching meanwhile; NULL if there is none, or if rows are
+ * at least a page long: those the hardware follows by itself, and better (kernels/README.md, Prefetch). */
+static inline const uint8_t *next_tile(const uint8_t *w, size_t row_bytes, size_t n_rows, size_t rows_left) {
+    return row_bytes < 4096 && rows_left >= 2 * n_rows ? w + n_rows * row_bytes : NULL;
 }
 
 /* All ones in lanes 0..n-1, for masked loads and stores of a tail. n <= 8. */

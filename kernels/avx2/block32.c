@@ -7,7 +7,7 @@
  * operand as they are (|sum| <= 2 * 31 * 127 = 7874), and an offset of the type is subtracted later, times
  * the sum of x. Signed weights are |w| times x with the sign of w: 2 * 128 * 127 = 32512, also for the -128
  * that Q8_0 allows, because x is never -128. */
-#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/bytes.h"
 #include "kernels/avx2/gemm.h"
 #include "kernels/avx2/level.h"
 
@@ -16,27 +16,9 @@
 
 /* ---- Unpack: 32 bytes of one block ---- */
 
-/* 16 bytes of nibbles: the low ones in the low half. */
-static inline __m256i unpack_nibbles(const uint8_t *qs) {
-    const __m128i packed = load128(qs);
-    const __m256i both =
-        _mm256_inserti128_si256(_mm256_castsi128_si256(packed), _mm_srli_epi16(packed, 4), 1);
-    return _mm256_and_si256(both, _mm256_set1_epi8(15));
-}
-
 /* 16 where bit i is set, byte i of 32. */
 static inline __m256i unpack_fifth_bits(const uint8_t *qh) {
-    int32_t bits;
-    memcpy(&bits, qh, sizeof bits);
-    const __m256i spread =
-        _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const __m256i each = _mm256_set1_epi64x((long long)0x8040201008040201);
-    const __m256i bytes = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread), each);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(bytes, each), _mm256_set1_epi8(16));
-}
-
-static inline __m256i lookup(__m256i nibbles, const int8_t levels[16]) {
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load128(levels)), nibbles);
+    return _mm256_and_si256(mask_of_bits(load_u32(qh)), _mm256_set1_epi8(16));
 }
 
 typedef __m256i unpack32_function(const uint8_t *block);
@@ -209,7 +191,7 @@ TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, s
     }
     for (size_t r = 0; r < n_rows; r += 8) {
         const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
-        const uint8_t *row[8], *next = n_rows - r >= 16 ? w + (r + 8) * row_bytes : NULL;
+        const uint8_t *row[8], *next = next_tile(w + r * row_bytes, row_bytes, 8, n_rows - r);
         for (size_t i = 0; i < 8; i++) /* a last tile computes its last row several times */
             row[i] = w + (r + (i < n_out ? i : n_out - 1)) * row_bytes;
         size_t t = 0;

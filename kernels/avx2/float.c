@@ -1,7 +1,8 @@
 /* float.c - y = W x for weights that are floats: F32, F16, BF16.
  * SPDX-License-Identifier: MIT
- * An output keeps its 16 lanes in two registers over the whole row. 4 rows of one token, or 2 rows of 3
- * tokens, are in flight at once: 8 or 12 chains of fma hide its latency of 4 at two a cycle. */
+ * An output keeps its 16 lanes in two registers. 4 rows of one token, or 2 rows of 3 tokens, are in flight at
+ * once: 8 or 12 chains of fma hide its latency of 4 at two a cycle. With many tokens k goes by parts, so that
+ * x stays in L1 while 16 rows pass by; lanes wait in memory between two parts. */
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/level.h"
 
@@ -13,18 +14,29 @@ struct float_type {
     load1_function *load1;
 };
 
-enum { MAX_ROWS = 4, MAX_TOKENS = 3 };
+enum {
+    MAX_ROWS = 4,   /* at once, */
+    MAX_TOKENS = 3, /* but not both */
+    TILE_ROWS = 16, /* rows that share x in L1 */
+    PART = 1024,    /* values of a part; a multiple of 16 */
+};
 
-/* y[t][r] for n_rows x n_tokens outputs. next: what is prefetched meanwhile, as much as is read, or NULL. */
-TEMPLATE void dot_rows(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                       const float *x, size_t n, size_t n_tokens, float *y, size_t y_stride,
-                       const uint8_t *next) {
+/* The lanes of some rows and tokens. */
+typedef float lanes_of_row[MAX_TOKENS][16];
+
+/* sums[r][t] += the products of n values of n_rows rows and n_tokens tokens, which are x_stride apart. next:
+ * what is prefetched meanwhile, as much as is read, or NULL. */
+TEMPLATE void add_products(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                           const float *x, size_t x_stride, size_t n, size_t n_tokens, lanes_of_row *sums,
+                           const uint8_t *next) {
     __m256 low[MAX_ROWS][MAX_TOKENS], high[MAX_ROWS][MAX_TOKENS];
     UNROLL
     for (size_t r = 0; r < n_rows; r++) {
         UNROLL
-        for (size_t t = 0; t < n_tokens; t++)
-            low[r][t] = high[r][t] = _mm256_setzero_ps();
+        for (size_t t = 0; t < n_tokens; t++) {
+            low[r][t] = _mm256_loadu_ps(sums[r][t]);
+            high[r][t] = _mm256_loadu_ps(sums[r][t] + 8);
+        }
     }
     size_t k = 0;
     for (; k + 16 <= n; k += 16) {
@@ -34,8 +46,8 @@ TEMPLATE void dot_rows(struct float_type type, const uint8_t *w, size_t row_byte
             const __m256 w_low = type.load8(p), w_high = type.load8(p + 8 * type.bytes);
             UNROLL
             for (size_t t = 0; t < n_tokens; t++) {
-                low[r][t] = _mm256_fmadd_ps(w_low, _mm256_loadu_ps(x + t * n + k), low[r][t]);
-                high[r][t] = _mm256_fmadd_ps(w_high, _mm256_loadu_ps(x + t * n + k + 8), high[r][t]);
+                low[r][t] = _mm256_fmadd_ps(w_low, _mm256_loadu_ps(x + t * x_stride + k), low[r][t]);
+                high[r][t] = _mm256_fmadd_ps(w_high, _mm256_loadu_ps(x + t * x_stride + k + 8), high[r][t]);
             }
         }
         if (next)
@@ -45,41 +57,62 @@ TEMPLATE void dot_rows(struct float_type type, const uint8_t *w, size_t row_byte
     for (size_t r = 0; r < n_rows; r++) {
         UNROLL
         for (size_t t = 0; t < n_tokens; t++) {
-            float lane[16];
+            float *lane = sums[r][t];
             _mm256_storeu_ps(lane, low[r][t]);
             _mm256_storeu_ps(lane + 8, high[r][t]);
             for (size_t i = k; i < n; i++)
-                lane[i - k] = fmaf(type.load1(w + r * row_bytes + i * type.bytes), x[t * n + i], lane[i - k]);
-            y[t * y_stride + r] = sum16(_mm256_loadu_ps(lane), _mm256_loadu_ps(lane + 8));
+                lane[i - k] =
+                    fmaf(type.load1(w + r * row_bytes + i * type.bytes), x[t * x_stride + i], lane[i - k]);
         }
     }
 }
 
-TEMPLATE void matmul_float(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                           const struct acts *x, float *y, size_t y_stride) {
-    size_t n = x->n;
+/* One token: 4 rows at once, each over its whole length. */
+TEMPLATE void multiply_token(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                             const float *x, size_t n, float *y) {
     for (size_t r = 0; r < n_rows;) {
-        size_t rows = n_rows - r >= 4 ? 4 : 1, t = 0;
-        const uint8_t *wr = w + r * row_bytes, *next = n_rows - r >= 8 ? wr + 4 * row_bytes : NULL;
-        for (; t + 3 <= x->n_tokens; t += 3, next = NULL) {
-            const float *xt = x->x + t * n;
-            float *yt = y + t * y_stride + r;
-            if (rows == 4) {
-                dot_rows(type, wr, row_bytes, 2, xt, n, 3, yt, y_stride, next);
-                dot_rows(type, wr + 2 * row_bytes, row_bytes, 2, xt, n, 3, yt + 2, y_stride,
-                         next ? next + 2 * row_bytes : NULL);
-            } else {
-                dot_rows(type, wr, row_bytes, 1, xt, n, 3, yt, y_stride, NULL);
-            }
-        }
-        for (; t < x->n_tokens; t++, next = NULL) {
-            if (rows == 4)
-                dot_rows(type, wr, row_bytes, 4, x->x + t * n, n, 1, y + t * y_stride + r, y_stride, next);
-            else
-                dot_rows(type, wr, row_bytes, 1, x->x + t * n, n, 1, y + t * y_stride + r, y_stride, NULL);
-        }
+        const size_t rows = n_rows - r >= 4 ? 4 : 1;
+        const uint8_t *wr = w + r * row_bytes;
+        lanes_of_row sums[4] = { 0 };
+        if (rows == 4)
+            add_products(type, wr, row_bytes, 4, x, 0, n, 1, sums, next_tile(wr, row_bytes, 4, n_rows - r));
+        else
+            add_products(type, wr, row_bytes, 1, x, 0, n, 1, sums, NULL);
+        for (size_t i = 0; i < rows; i++)
+            y[r + i] = sum16(_mm256_loadu_ps(sums[i][0]), _mm256_loadu_ps(sums[i][0] + 8));
         r += rows;
     }
+}
+
+/* Three tokens and at most TILE_ROWS rows, 2 at once. */
+TEMPLATE void multiply_tile(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                            const float *x, size_t n, float *y, size_t y_stride) {
+    lanes_of_row sums[TILE_ROWS] = { 0 };
+    for (size_t k = 0; k < n; k += PART) {
+        const size_t part = n - k < PART ? n - k : PART;
+        const uint8_t *wk = w + k * type.bytes;
+        size_t r = 0;
+        for (; r + 2 <= n_rows; r += 2)
+            add_products(type, wk + r * row_bytes, row_bytes, 2, x + k, n, part, 3, sums + r, NULL);
+        if (r < n_rows)
+            add_products(type, wk + r * row_bytes, row_bytes, 1, x + k, n, part, 3, sums + r, NULL);
+    }
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t t = 0; t < 3; t++)
+            y[t * y_stride + r] = sum16(_mm256_loadu_ps(sums[r][t]), _mm256_loadu_ps(sums[r][t] + 8));
+}
+
+TEMPLATE void matmul_float(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                           const struct acts *x, float *y, size_t y_stride) {
+    const size_t n = x->n, whole = x->n_tokens / 3 * 3;
+    for (size_t r = 0; r < n_rows && whole; r += TILE_ROWS) {
+        const size_t rows = n_rows - r < TILE_ROWS ? n_rows - r : TILE_ROWS;
+        for (size_t t = 0; t < whole; t += 3)
+            multiply_tile(type, w + r * row_bytes, row_bytes, rows, x->x + t * n, n, y + t * y_stride + r,
+                          y_stride);
+    }
+    for (size_t t = whole; t < x->n_tokens; t++)
+        multiply_token(type, w, row_bytes, n_rows, x->x + t * n, n, y + t * y_stride);
 }
 
 void matmul_f32_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,

@@ -2,24 +2,13 @@
  * SPDX-License-Identifier: MIT
  * Quants are multiplied unsigned; Q3_K and Q6_K subtract their offset of 4 and 32 with the scaled sums of x.
  */
+#include "kernels/avx2/bytes.h"
 #include "kernels/avx2/level.h"
 #include "kernels/avx2/super.h"
 
 #include "formats/blocks.h"
 
 /* ---- Unpack: as kernels/c/k.c, 32 values at a time ---- */
-
-static inline void store256(void *p, __m256i v) { _mm256_storeu_si256(p, v); }
-
-/* Bits [shift, shift + n) of each byte. Words are shifted: what comes from the neighbour is masked. */
-TEMPLATE __m256i bits_of_bytes(__m256i v, int shift, int n) {
-    return _mm256_and_si256(_mm256_srli_epi16(v, shift), _mm256_set1_epi8((char)((1 << n) - 1)));
-}
-
-/* The same, moved up to bit `to`. */
-TEMPLATE __m256i move_bits(__m256i v, int shift, int n, int to) {
-    return _mm256_slli_epi16(bits_of_bytes(v, shift, n), to);
-}
 
 static inline void unpack_q2_K_avx2(const uint8_t *block, struct super_block *out) {
     const struct block_q2_K *b = (const void *)block;

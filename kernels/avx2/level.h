@@ -18,8 +18,10 @@ kernel_matmul matmul_q2_K_avx2, matmul_q3_K_avx2, matmul_q4_K_avx2, matmul_q5_K_
 
 /* iq.c */
 kernel_matmul matmul_iq4_xs_avx2, matmul_iq3_s_avx2, matmul_iq3_xxs_avx2, matmul_iq2_s_avx2,
-    matmul_iq2_xs_avx2, matmul_iq2_xxs_avx2, matmul_iq1_s_avx2, matmul_iq1_m_avx2, matmul_tq1_0_avx2,
-    matmul_tq2_0_avx2;
+    matmul_iq2_xs_avx2, matmul_iq2_xxs_avx2, matmul_iq1_s_avx2, matmul_iq1_m_avx2;
+
+/* ternary.c */
+kernel_matmul matmul_tq1_0_avx2, matmul_tq2_0_avx2;
 
 /* quantize.c */
 void quantize_a32_avx2(const float *x, const struct acts *acts, size_t t);
@@ -45,5 +47,10 @@ void attn_values_f32_avx2(const float *p, size_t n, const void *rows, size_t str
                           float *o);
 void attn_values_f16_avx2(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
                           float *o);
+
+/* attention_q8.c */
+void attn_scores_q8_0_avx2(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
+void attn_values_q8_0_avx2(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
+                           float *o);
 
 #endif

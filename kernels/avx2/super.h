@@ -1,9 +1,9 @@
 /* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c and iq.c fill.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx2. For each super-block of eight rows: unpack the rows to bytes and 16-bit scales
- * in L1, then for every token add a row's products to 8 lanes (vpmaddubsw, vpmaddwd by the sub-block's scale,
- * vpaddd), bring eight rows to one vector with a row in each lane, and take the float step. So a row is
- * unpacked once for any number of tokens, and the sums of all tokens are kept in y. */
+ * Private to kernels/avx2. One to three tokens (gemm.h takes more). For each super-block of eight rows:
+ * unpack a row to bytes and 16-bit scales, which the compiler keeps in registers, add its products to 8 lanes
+ * (vpmaddubsw, vpmaddwd by the sub-block's scale, vpaddd), bring eight rows to one vector with a row in each
+ * lane, and take the float step. */
 #ifndef QUERN_KERNELS_AVX2_SUPER_H
 #define QUERN_KERNELS_AVX2_SUPER_H
 
@@ -33,97 +33,98 @@ TEMPLATE __m256i dot_pairs(bool is_signed, __m256i w, __m256i x) {
                      : _mm256_maddubs_epi16(w, x);
 }
 
-enum { ROWS_AT_ONCE = 4 };
+/* What a super-block of x brings to every row. */
+struct super_acts {
+    const int8_t *q;
+    __m256i a, g; /* for each 16 values */
+};
 
-/* The integers of 4 rows with super-block `at` of x, as sum_halves() leaves them. */
-TEMPLATE __m256i dot_super(struct gemm_super_type type, const struct super_block *row, const struct acts *x,
-                           size_t at) {
-    const __m256i a = sub_scales(x, at), g = load256(x->g16 + at * 16);
-    __m256i u[ROWS_AT_ONCE], scales[ROWS_AT_ONCE];
+/* The products of one row in 8 lanes, scaled. */
+TEMPLATE __m256i dot_row(struct gemm_super_type type, const struct super_block *row,
+                         const struct super_acts *x) {
+    const __m256i plain = load256(row->scale),
+                  scales = _mm256_mullo_epi16(plain, x->a); /* |scale a| <= 1024 */
+    const __m256i halves[2] = { _mm256_permute2x128_si256(scales, scales, 0x00),
+                                _mm256_permute2x128_si256(scales, scales, 0x11) };
+    __m256i sum = _mm256_setzero_si256();
+    if (type.offset)
+        sum = _mm256_mullo_epi32(_mm256_madd_epi16(plain, x->g), _mm256_set1_epi32(-type.offset));
     UNROLL
-    for (size_t r = 0; r < ROWS_AT_ONCE; r++) {
-        const __m256i plain = load256(row[r].scale);
-        scales[r] = _mm256_mullo_epi16(plain, a); /* |scale * a| <= 128 * 8 */
-        u[r] = _mm256_setzero_si256();
-        if (type.offset)
-            u[r] = _mm256_mullo_epi32(_mm256_madd_epi16(plain, g), _mm256_set1_epi32(-type.offset));
+    for (int i = 0; i < 8; i++) {
+        const bool is_signed = type.kind == PANEL_SIGNED;
+        const __m256i products = dot_pairs(is_signed, load256(row->w + 32 * i), load256(x->q + 32 * i));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, spread_pair(halves[i / 4], i % 4)));
     }
+    return sum;
+}
+
+/* The integers of super-block i of 8 rows; d and the minima's scales come along. */
+struct super_sums {
+    __m256i dot, min;
+    float d[8], dmin[8];
+};
+
+TEMPLATE void dot_rows(struct gemm_super_type type, const uint8_t *const row[8], size_t i,
+                       const struct super_acts *x, struct super_sums *out) {
+    __m256i dot[2], min[2];
     UNROLL
-    for (int half = 0; half < 2; half++) {
-        __m256i c[ROWS_AT_ONCE];
+    for (size_t half = 0; half < 2; half++) {
+        __m256i u[4], v[4];
         UNROLL
-        for (size_t r = 0; r < ROWS_AT_ONCE; r++)
-            c[r] = half ? _mm256_permute2x128_si256(scales[r], scales[r], 0x11)
-                        : _mm256_permute2x128_si256(scales[r], scales[r], 0x00);
-        UNROLL
-        for (int pair = 0; pair < 4; pair++) {
-            const int k = 128 * half + 32 * pair;
-            const __m256i q = load256(x->q + at * 256 + k);
-            UNROLL
-            for (size_t r = 0; r < ROWS_AT_ONCE; r++) {
-                const __m256i products = dot_pairs(type.kind == PANEL_SIGNED, load256(row[r].w + k), q);
-                u[r] = _mm256_add_epi32(u[r], _mm256_madd_epi16(products, spread_pair(c[r], pair)));
+        for (size_t r = 0; r < 4; r++) {
+            struct super_block block;
+            type.unpack(row[4 * half + r] + i * type.block_bytes, &block);
+            u[r] = dot_row(type, &block, x);
+            out->d[4 * half + r] = block.d;
+            if (type.has_min) {
+                v[r] = _mm256_madd_epi16(load256(block.min), x->g);
+                out->dmin[4 * half + r] = block.dmin;
             }
         }
+        dot[half] = sum_halves(u[0], u[1], u[2], u[3]);
+        if (type.has_min)
+            min[half] = sum_halves(v[0], v[1], v[2], v[3]);
     }
-    return sum_halves(u[0], u[1], u[2], u[3]);
+    out->dot = join_halves(dot[0], dot[1]);
+    if (type.has_min)
+        out->min = join_halves(min[0], min[1]);
 }
 
-/* The sums of the minima of 4 rows. */
-TEMPLATE __m256i dot_minima(const struct super_block *row, const struct acts *x, size_t at) {
-    const __m256i g = load256(x->g16 + at * 16);
-    return sum_halves(_mm256_madd_epi16(load256(row[0].min), g), _mm256_madd_epi16(load256(row[1].min), g),
-                      _mm256_madd_epi16(load256(row[2].min), g), _mm256_madd_epi16(load256(row[3].min), g));
-}
-
-/* Super-block `at` of x times 8 rows of weights, added to acc. */
-TEMPLATE __m256 add_super(struct gemm_super_type type, const struct super_block row[8], __m256 d, __m256 dmin,
-                          const struct acts *x, size_t at, __m256 acc) {
-    const __m256i dot = join_halves(dot_super(type, row, x, at), dot_super(type, row + 4, x, at));
-    __m256 r = _mm256_mul_ps(d, _mm256_cvtepi32_ps(dot));
-    if (type.has_min) {
-        const __m256i min = join_halves(dot_minima(row, x, at), dot_minima(row + 4, x, at));
-        r = _mm256_fnmadd_ps(dmin, _mm256_cvtepi32_ps(min), r);
-    }
-    return _mm256_fmadd_ps(_mm256_set1_ps(x->d[at]), r, acc);
-}
-
-/* Rows [r, r + n_out), n_out <= 8, of all tokens. next: the tile that is prefetched meanwhile, or NULL. */
-TEMPLATE void tile_super(struct gemm_super_type type, const uint8_t *w, size_t row_bytes, size_t n_out,
-                         const struct acts *x, float *y, size_t y_stride, const uint8_t *next) {
+/* Outputs of 8 rows and token t, n_out <= 8 of them stored. next: the tile that is prefetched meanwhile, or
+ * NULL. */
+TEMPLATE void tile_super(struct gemm_super_type type, const uint8_t *const row[8], size_t n_out,
+                         const struct acts *x, size_t t, float *y, const uint8_t *next) {
     const size_t n_blocks = x->n / 256;
-    const __m256i lanes = first_lanes(n_out);
+    __m256 acc = _mm256_setzero_ps();
     for (size_t i = 0; i < n_blocks; i++) {
-        struct super_block row[8];
-        float d[8], dmin[8] = { 0 };
-        for (size_t r = 0; r < 8; r++) { /* a last tile computes its last row several times */
-            type.unpack(w + (r < n_out ? r : n_out - 1) * row_bytes + i * type.block_bytes, &row[r]);
-            d[r] = row[r].d;
-            if (type.has_min)
-                dmin[r] = row[r].dmin;
-        }
+        const size_t at = t * n_blocks + i;
+        const struct super_acts xi = { x->q + at * 256, sub_scales(x, at), load256(x->g16 + at * 16) };
+        struct super_sums sums;
+        dot_rows(type, row, i, &xi, &sums);
+        __m256 r = _mm256_mul_ps(_mm256_loadu_ps(sums.d), _mm256_cvtepi32_ps(sums.dot));
+        if (type.has_min)
+            r = _mm256_fnmadd_ps(_mm256_loadu_ps(sums.dmin), _mm256_cvtepi32_ps(sums.min), r);
+        acc = _mm256_fmadd_ps(_mm256_set1_ps(x->d[at]), r, acc);
         if (next)
             prefetch(next + i * 8 * type.block_bytes, 8 * type.block_bytes);
-        for (size_t t = 0; t < x->n_tokens; t++) {
-            /* Keeps GCC from loading all of row before the loop, where only the stack has room for it. */
-            __asm__ volatile("" : : "r"(row) : "memory");
-            __m256 acc = i ? _mm256_maskload_ps(y + t * y_stride, lanes) : _mm256_setzero_ps();
-            acc = add_super(type, row, _mm256_loadu_ps(d), _mm256_loadu_ps(dmin), x, t * n_blocks + i, acc);
-            _mm256_maskstore_ps(y + t * y_stride, lanes, acc);
-        }
     }
+    _mm256_maskstore_ps(y, first_lanes(n_out), acc);
 }
 
 TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
                                 size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
     if (x->n_tokens >= GEMM_TOKENS) {
-        gemm_super(&type, w, row_bytes, n_rows, x, y, y_stride);
+        const struct gemm_super_type copy = type; /* one whose address is taken is no constant any more */
+        gemm_super(&copy, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
     for (size_t r = 0; r < n_rows; r += 8) {
         const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
-        const uint8_t *tile = w + r * row_bytes, *next = n_rows - r >= 16 ? tile + 8 * row_bytes : NULL;
-        tile_super(type, tile, row_bytes, n_out, x, y + r, y_stride, next);
+        const uint8_t *row[8], *next = next_tile(w + r * row_bytes, row_bytes, 8, n_rows - r);
+        for (size_t i = 0; i < 8; i++) /* a last tile computes its last row several times */
+            row[i] = w + (r + (i < n_out ? i : n_out - 1)) * row_bytes;
+        for (size_t t = 0; t < x->n_tokens; t++, next = NULL)
+            tile_super(type, row, n_out, x, t, y + t * y_stride + r, next);
     }
 }
 

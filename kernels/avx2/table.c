@@ -42,7 +42,9 @@ void kernels_fill_avx2(struct kernels *k) {
     k->store_value[CACHE_F16] = store_value_f16_avx2;
     k->attn_scores[CACHE_F32] = attn_scores_f32_avx2;
     k->attn_scores[CACHE_F16] = attn_scores_f16_avx2;
+    k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_avx2;
     k->attn_softmax = attn_softmax_avx2;
     k->attn_values[CACHE_F32] = attn_values_f32_avx2;
     k->attn_values[CACHE_F16] = attn_values_f16_avx2;
+    k->attn_values[CACHE_Q8_0] = attn_values_q8_0_avx2;
 }

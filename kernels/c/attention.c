@@ -28,9 +28,7 @@ void store_key_f16_c(const float *k, size_t head_dim, void *tile, size_t lane) {
         store_f16((uint8_t *)tile + (d * ATTN_TILE + lane) * 2, k[d]);
 }
 
-void store_value_f32_c(const float *v, size_t head_dim, void *row) {
-    memcpy(row, v, head_dim * sizeof *v);
-}
+void store_value_f32_c(const float *v, size_t head_dim, void *row) { memcpy(row, v, head_dim * sizeof *v); }
 
 void store_value_f16_c(const float *v, size_t head_dim, void *row) {
     for (size_t d = 0; d < head_dim; d++)

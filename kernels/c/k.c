@@ -65,7 +65,7 @@ void unpack_q4_K(const uint8_t *block, struct super_block *out) {
 void unpack_q5_K(const uint8_t *block, struct super_block *out) {
     const struct block_q5_K *b = (const void *)block;
     for (size_t i = 0; i < 256; i++)
-        out->w[i] = (int8_t)(quant4(b->qs, i) | (b->qh[i % 32] >> i / 32 & 1u) << 4);
+        out->w[i] = (int8_t)(quant4(b->qs, i) | ((unsigned)b->qh[i % 32] >> i / 32 & 1) << 4);
     unpack_scales(b->scales, out);
     out->d = load_half(b->d);
     out->dmin = load_half(b->dmin);

@@ -58,4 +58,10 @@ void attn_softmax_c(float *s, size_t begin, size_t end, struct attn_softmax *sta
 void attn_values_f32_c(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim, float *o);
 void attn_values_f16_c(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim, float *o);
 
+/* attention_q8.c */
+void store_key_q8_0_c(const float *k, size_t head_dim, void *tile, size_t lane);
+void store_value_q8_0_c(const float *v, size_t head_dim, void *row);
+void attn_scores_q8_0_c(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
+void attn_values_q8_0_c(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim, float *o);
+
 #endif

@@ -37,13 +37,9 @@ static int32_t quantize_values(const float *x, float r, int8_t *q, size_t n) {
 }
 
 /* A block that has no usable scale: all zero, or poisoned so that outputs become NaN. */
-static float flat_scale(uint32_t max) {
-    return max >= BITS_INF ? NAN : 0;
-}
+static float flat_scale(uint32_t max) { return max >= BITS_INF ? NAN : 0; }
 
-static bool is_flat(uint32_t max) {
-    return max >= BITS_INF || max < BITS_TINY;
-}
+static bool is_flat(uint32_t max) { return max >= BITS_INF || max < BITS_TINY; }
 
 void quantize_a32_c(const float *x, const struct acts *acts, size_t t) {
     size_t n_blocks = acts->n / 32;

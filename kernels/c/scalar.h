@@ -31,22 +31,14 @@ static inline float half_to_float(uint16_t h) {
     return float_from_bits(bits | sign);
 }
 
-static inline float load_half(const void *p) {
-    return half_to_float(load_le16(p));
-}
+static inline float load_half(const void *p) { return half_to_float(load_le16(p)); }
 
-static inline float load_bfloat(const void *p) {
-    return float_from_bits((uint32_t)load_le16(p) << 16);
-}
+static inline float load_bfloat(const void *p) { return float_from_bits((uint32_t)load_le16(p) << 16); }
 
-static inline void store_f32(void *p, float f) {
-    memcpy(p, &f, sizeof f);
-}
+static inline void store_f32(void *p, float f) { memcpy(p, &f, sizeof f); }
 
 /* The nearest integer, ties to even, of |v| <= 2^22: adding 1.5 * 2^23 leaves no bits for a fraction. */
-static inline float round_even(float v) {
-    return (v + 0x1.8p23f) - 0x1.8p23f;
-}
+static inline float round_even(float v) { return (v + 0x1.8p23f) - 0x1.8p23f; }
 
 /* The sum of 16 lanes: l + 8, l + 4, l + 2, l + 1. */
 static inline float sum_lanes(const float lane[16]) {

@@ -137,6 +137,9 @@ static void session_options_out_of_range_are_refused(void **state) {
     quern_session_defaults(&o);
     o.n_threads = 100000;
     must_refuse(QUERN_RANGE, quern_session_open(model, &o, &session, &err), &err, "n_threads");
+    quern_session_defaults(&o);
+    o.cache_v = QUERN_CACHE_Q8_0; /* heads of 16 */
+    must_refuse(QUERN_UNSUPPORTED, quern_session_open(model, &o, &session, &err), &err, "multiple of 32");
     assert_null(session);
     quern_model_close(model);
 }

@@ -10,19 +10,44 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const cache_names[CACHE_TYPES] = { [CACHE_F32] = "F32", [CACHE_F16] = "F16" };
-static const size_t value_bytes[CACHE_TYPES] = { [CACHE_F32] = 4, [CACHE_F16] = 2 };
-static const uint32_t tensor_types[CACHE_TYPES] = { [CACHE_F32] = TYPE_F32, [CACHE_F16] = TYPE_F16 };
+static const char *const cache_names[CACHE_TYPES] = {
+    [CACHE_F32] = "F32",
+    [CACHE_F16] = "F16",
+    [CACHE_Q8_0] = "Q8_0",
+};
+/* Values that a head has a multiple of. */
+static const size_t granularity[CACHE_TYPES] = { [CACHE_F32] = 1, [CACHE_F16] = 1, [CACHE_Q8_0] = 32 };
+static const uint32_t tensor_types[CACHE_TYPES] = {
+    [CACHE_F32] = TYPE_F32,
+    [CACHE_F16] = TYPE_F16,
+    [CACHE_Q8_0] = TYPE_Q8_0,
+};
 static const size_t head_dims[] = { 1, 7, 8, 20, 64, 72, 80, 96, 128, 192, 256 };
 
 enum { N_HEAD_DIMS = sizeof head_dims / sizeof head_dims[0] };
+
+/* Random cache contents of n values. A tile of Q8_0 keys has its scales behind the bytes, not among them. */
+static void fill_cache(struct check *c, enum cache_type cache, bool is_keys, size_t head_dim, uint8_t *p,
+                       size_t n, enum scales style) {
+    if (cache != CACHE_Q8_0 || !is_keys) {
+        fill_weights(tensor_types[cache], p, n / granularity[cache], QUANTS_RANDOM, style, &c->random);
+        return;
+    }
+    const size_t tile_values = head_dim * ATTN_TILE;
+    for (size_t i = 0; i < n / tile_values; i++, p += cache_bytes(cache, tile_values)) {
+        for (size_t j = 0; j < tile_values; j++) /* never -128, which no kernel stores */
+            p[j] = (uint8_t)(int8_t)((int64_t)(support_random(&c->random) % 255) - 127);
+        fill_weights(TYPE_F16, p + tile_values, tile_values / 32, QUANTS_ZEROS, style, &c->random);
+    }
+}
 
 /* Cached values by content, so that NaN equals NaN. */
 static void check_cached(struct check *c, enum cache_type cache, const void *got, const void *want,
                          size_t n) {
     float g[4096], w[4096];
-    type_info(tensor_types[cache])->decode(got, g, n);
-    type_info(tensor_types[cache])->decode(want, w, n);
+    const struct type_info *type = type_info(tensor_types[cache]);
+    type->decode(got, g, n / type->block_values);
+    type->decode(want, w, n / type->block_values);
     check_floats(c, "cache", g, w, n);
 }
 
@@ -30,9 +55,9 @@ static void check_cached(struct check *c, enum cache_type cache, const void *got
 
 static void check_store_key(struct check *c, enum cache_type cache) {
     for (size_t i = 0; i < N_HEAD_DIMS; i++)
-        for (enum values v = 0; v < VALUES_STYLES; v++)
+        for (enum values v = 0; v < VALUES_STYLES && head_dims[i] % granularity[cache] == 0; v++)
             for (size_t lane = 0; lane < ATTN_TILE; lane++) {
-                const size_t dim = head_dims[i], bytes = dim * ATTN_TILE * value_bytes[cache];
+                const size_t dim = head_dims[i], bytes = cache_bytes(cache, dim * ATTN_TILE);
                 struct guarded k = guarded_alloc(dim * sizeof(float), GUARD_AFTER);
                 struct guarded got = guarded_alloc(bytes, lane % 2), want = guarded_alloc(bytes, GUARD_AFTER);
                 check_case(c, "head_dim %zu, lane %zu, %s", dim, lane, values_name(v));
@@ -49,11 +74,11 @@ static void check_store_key(struct check *c, enum cache_type cache) {
 }
 
 static void check_store_value(struct check *c, enum cache_type cache) {
-    for (size_t dim = 1; dim <= 260; dim++)
+    for (size_t dim = granularity[cache]; dim <= 260; dim += granularity[cache])
         for (enum values v = 0; v < VALUES_STYLES; v++) {
             struct guarded x = guarded_alloc(dim * sizeof(float), dim % 2);
-            struct guarded got = guarded_alloc(dim * value_bytes[cache], dim % 2);
-            struct guarded want = guarded_alloc(dim * value_bytes[cache], GUARD_AFTER);
+            struct guarded got = guarded_alloc(cache_bytes(cache, dim), dim % 2);
+            struct guarded want = guarded_alloc(cache_bytes(cache, dim), GUARD_AFTER);
             check_case(c, "head_dim %zu, %s", dim, values_name(v));
             fill_values(x.data, dim, v, &c->random);
             c->got.store_value[cache](x.data, dim, got.data);
@@ -70,17 +95,17 @@ static void check_store_value(struct check *c, enum cache_type cache) {
 static void check_scores(struct check *c, enum cache_type cache) {
     enum { MOST_TILES = 9 };
     for (size_t i = 0; i < N_HEAD_DIMS; i++)
-        for (size_t n_tiles = 1; n_tiles <= MOST_TILES; n_tiles++)
+        for (size_t n_tiles = 1; n_tiles <= MOST_TILES && head_dims[i] % granularity[cache] == 0; n_tiles++)
             for (enum scales style = 0; style < SCALES_STYLES; style++) {
                 const size_t dim = head_dims[i], n = n_tiles * ATTN_TILE;
                 const enum guard guard = n_tiles % 2;
                 struct guarded q = guarded_alloc(dim * sizeof(float), guard);
-                struct guarded tiles = guarded_alloc(n * dim * value_bytes[cache], guard);
+                struct guarded tiles = guarded_alloc(cache_bytes(cache, n * dim), guard);
                 struct guarded got = guarded_alloc(n * sizeof(float), guard);
                 struct guarded want = guarded_alloc(n * sizeof(float), guard);
                 check_case(c, "head_dim %zu, %zu tiles, keys %s", dim, n_tiles, scales_name(style));
                 fill_values(q.data, dim, VALUES_RANDOM, &c->random);
-                fill_weights(tensor_types[cache], tiles.data, n * dim, QUANTS_ZEROS, style, &c->random);
+                fill_cache(c, cache, true, dim, tiles.data, n * dim, style);
                 c->got.attn_scores[cache](q.data, dim, tiles.data, n_tiles, got.data);
                 c->want.attn_scores[cache](q.data, dim, tiles.data, n_tiles, want.data);
                 check_floats(c, "s", got.data, want.data, n);
@@ -137,19 +162,19 @@ static void check_softmax(struct check *c) {
 
 static void check_values(struct check *c, enum cache_type cache) {
     for (size_t i = 0; i < N_HEAD_DIMS; i++)
-        for (size_t n = 1; n <= ATTN_BLOCK; n += n < 4 ? 1 : 12)
+        for (size_t n = 1; n <= ATTN_BLOCK && head_dims[i] % granularity[cache] == 0; n += n < 4 ? 1 : 12)
             for (enum scales style = 0; style < SCALES_STYLES; style++) {
-                const size_t dim = head_dims[i], stride = dim + 5 * (n % 3),
+                const size_t dim = head_dims[i], stride = dim + 5 * granularity[cache] * (n % 3),
                              n_values = (n - 1) * stride + dim;
                 const enum guard guard = n % 2;
                 struct guarded p = guarded_alloc(n * sizeof(float), guard);
-                struct guarded rows = guarded_alloc(n_values * value_bytes[cache], guard);
+                struct guarded rows = guarded_alloc(cache_bytes(cache, n_values), guard);
                 struct guarded got = guarded_alloc(dim * sizeof(float), guard);
                 struct guarded want = guarded_alloc(dim * sizeof(float), guard);
                 check_case(c, "head_dim %zu, %zu rows %zu apart, values %s", dim, n, stride,
                            scales_name(style));
                 fill_values(p.data, n, VALUES_RANDOM, &c->random);
-                fill_weights(tensor_types[cache], rows.data, n_values, QUANTS_ZEROS, style, &c->random);
+                fill_cache(c, cache, false, dim, rows.data, n_values, style);
                 fill_values(got.data, dim, VALUES_RANDOM, &c->random);
                 memcpy(want.data, got.data, dim * sizeof(float));
                 c->got.attn_values[cache](p.data, n, rows.data, stride, dim, got.data);
@@ -193,14 +218,14 @@ static void time_attention(struct check *c, enum cache_type cache,
                            void (*run)(const struct check *c, void *arg)) {
     static struct timing t;
     const size_t n = (size_t)TIMED_DIM * TIMED_POSITIONS;
-    struct guarded memory = guarded_alloc(n * value_bytes[cache], GUARD_BEFORE);
+    struct guarded memory = guarded_alloc(cache_bytes(cache, n), GUARD_BEFORE);
     t.cache = cache;
     t.memory = memory.data;
-    fill_weights(tensor_types[cache], t.memory, n, QUANTS_ZEROS, SCALES_USUAL, &c->random);
+    fill_cache(c, cache, run == run_scores, TIMED_DIM, t.memory, n, SCALES_USUAL);
     fill_values(t.x, TIMED_DIM, VALUES_RANDOM, &c->random);
     fill_values(t.s, TIMED_POSITIONS, VALUES_ZERO, &c->random);
     const bool reads_cache = run != run_softmax;
-    check_time(c, "4096 positions of 128", run, &t, reads_cache ? (double)(n * value_bytes[cache]) : 0,
+    check_time(c, "4096 positions of 128", run, &t, reads_cache ? (double)(cache_bytes(cache, n)) : 0,
                reads_cache ? (double)n : 0);
     guarded_free(&memory);
 }

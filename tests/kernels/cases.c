@@ -88,8 +88,11 @@ static void set_other_scale(uint32_t type, uint8_t *block, enum scales style, ui
         store16(block, f32_to_bf16(f));
     if (type == TYPE_F32)
         memcpy(block, &f, sizeof f);
-    if (type == TYPE_MXFP4) /* the exponent: all styles but the usual get any */
-        block[0] = (uint8_t)(style == SCALES_USUAL ? 110u + h % 16u : support_random(random));
+    if (type == TYPE_MXFP4) { /* an exponent: 2^-128 and 2^-127 are subnormal */
+        static const uint8_t first[SCALES_STYLES] = { 110, 110, 0, 0, 250, 0, 0 };
+        static const uint8_t count[SCALES_STYLES] = { 16, 16, 1, 4, 6, 255, 255 };
+        block[0] = (uint8_t)(first[style] + support_random(random) % count[style]);
+    }
     if (type == TYPE_IQ1_M)
         for (size_t k = 0; k < 4; k++) {
             uint8_t *high = &((struct block_iq1_m *)(void *)block)->scales[2 * k + 1];
@@ -142,7 +145,7 @@ static float value(size_t i, enum values style, uint64_t *random) {
     case VALUES_TIES: return i % 16 ? floorf(u * 254) / 2 : 127;
     case VALUES_EIGHTHS: return (i % 16 ? u : 1) * (float)(i / 16 % 8 + 1) / 8;
     case VALUES_GAPS: return i / 16 % 3 ? u : 0;
-    case VALUES_TINY: return u * 0x1p-99f;
+    case VALUES_TINY: return i / 256 % 2 ? u * 0x1p-99f : i % 32 ? u * 0x1p-100f : 0x1p-100f;
     case VALUES_SUBNORMAL: return u * 0x1p-130f;
     case VALUES_LARGEST: return i % 7 ? u * FLT_MAX : FLT_MAX;
     case VALUES_BITS: return random_bits(random);

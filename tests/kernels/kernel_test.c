@@ -1,6 +1,6 @@
 /* kernel_test.c - every level of kernels against the scalar one, bit for bit; and how fast it is.
  * SPDX-License-Identifier: MIT
- * Usage: kernel_test [--level=NAME] [--function=PART] [--seed=N] [--list] [--bench]
+ * Usage: kernels_levels [--level=NAME] [--function=PART] [--seed=N] [--list] [--bench]
  * In the manner of checkasm: each entry of a level's table that is not the one of the scalar level gets
  * random and extreme inputs in memory that faults when left. --bench times instead, the scalar level too. */
 #include "tests/kernels/check.h"
