@@ -27,11 +27,41 @@ static int first_of_core(int cpu) {
     return first;
 }
 
+/* A list as the kernel writes it, "0-7,16,18-19". */
+static void read_cpu_list(FILE *f, cpu_set_t *set) {
+    int first, last;
+    char separator = ',';
+    CPU_ZERO(set);
+    while (separator == ',' && fscanf(f, "%d", &first) == 1) {
+        last = first;
+        separator = (char)fgetc(f);
+        if (separator == '-' && fscanf(f, "%d", &last) == 1)
+            separator = (char)fgetc(f);
+        for (int cpu = first; cpu >= 0 && cpu <= last && cpu < CPU_SETSIZE; cpu++)
+            CPU_SET((size_t)cpu, set);
+    }
+}
+
+/* Where cores differ in kind, only the fast ones: a step waits for its slowest thread. Linux lists them on
+ * hybrid Intel CPUs; a process that is bound to slow ones keeps those. */
+static void prefer_fast_cores(cpu_set_t *allowed) {
+    FILE *f = fopen("/sys/devices/cpu_core/cpus", "r");
+    if (!f)
+        return;
+    cpu_set_t fast;
+    read_cpu_list(f, &fast);
+    fclose(f);
+    CPU_AND(&fast, &fast, allowed);
+    if (CPU_COUNT(&fast))
+        *allowed = fast;
+}
+
 static unsigned usable_cores(void) {
     cpu_set_t allowed, cores;
     CPU_ZERO(&cores);
     if (sched_getaffinity(0, sizeof allowed, &allowed))
         return 1;
+    prefer_fast_cores(&allowed);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         int first = CPU_ISSET((size_t)cpu, &allowed) ? first_of_core(cpu) : -1;
         if (first >= 0 && first < CPU_SETSIZE)

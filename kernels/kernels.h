@@ -14,7 +14,7 @@
  *               the exact integer I = sum w*x. With a minimum m (Q4_1, Q5_1): t = fl(dw * f32(I)),
  *               t = fma(m, f32(sum x), t), acc = fma(dx, t, acc).
  *   ACT_A256_*  super-blocks of 256: I = sum over sub-blocks j of sc_j * a_j * S_j, S_j = sum q*x, exact in
- *               int32; acc = fma(dx, fl(dw * f32(I)), acc). With minima (Q2_K, Q4_K, Q5_K), M = sum m_j * g_j:
+ *               int32; acc = fma(dx, fl(dw * f32(I)), acc). With minima (Q2_K, Q4_K, Q5_K), M = sum m_j g_j:
  *               t = fl(dw * f32(I)), t = fma(-dm, f32(M), t), acc = fma(dx, t, acc).
  * Per type: kernels/README.md. */
 #ifndef QUERN_KERNELS_KERNELS_H
