@@ -32,6 +32,6 @@ struct command {
 };
 
 extern const struct command command_complete, command_tokenize, command_logits, command_inspect,
-    command_quantize;
+    command_quantize, command_bench;
 
 #endif

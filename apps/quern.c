@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 static const struct command *const commands[] = {
-    &command_complete, &command_tokenize, &command_logits, &command_inspect, &command_quantize,
+    &command_complete, &command_tokenize, &command_logits,
+    &command_inspect,  &command_quantize, &command_bench,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
