@@ -8,16 +8,18 @@
 
 enum { MAX_FORMS = 2 };
 
-/* Bytes of weights that a worker takes at a time: small enough to even out, large enough that the
- * prefetch of the next rows is seldom lost at a hand-over. */
-static const size_t chunk_bytes = 256 * 1024;
+/* How much a worker takes at a time. With few tokens memory is the limit, and kernels read it in streams that
+ * take a while to get going: large chunks. With many, arithmetic is: smaller ones even out better. */
+enum { FEW_TOKENS = 8, MEMORY_CHUNK_BYTES = 4 << 20, ARITHMETIC_CHUNK_BYTES = 256 << 10 };
 
-/* Rows a worker takes at a time: a multiple of 8, the row tile of the kernels. */
-static size_t chunk_rows(const struct worker *w, const struct matrix *m) {
-    size_t by_bytes = chunk_bytes / m->row_bytes;
-    size_t by_workers = (m->n_out + 4 * w->n - 1) / (4 * w->n);
+/* Rows a worker takes at a time: a multiple of 32, the row panel of the kernels. */
+static size_t chunk_rows(const struct worker *w, const struct matrix *m, size_t n_tokens) {
+    bool is_few = n_tokens <= FEW_TOKENS;
+    size_t by_bytes = (size_t)(is_few ? MEMORY_CHUNK_BYTES : ARITHMETIC_CHUNK_BYTES) / m->row_bytes;
+    size_t n_shares = is_few ? w->n : 4 * (size_t)w->n;
+    size_t by_workers = (m->n_out + n_shares - 1) / n_shares;
     size_t rows = by_bytes < by_workers ? by_bytes : by_workers;
-    return rows < 8 ? 8 : rows / 8 * 8;
+    return rows / 32 * 32 + 32;
 }
 
 static size_t collect_forms(const struct linear *outputs, size_t n_outputs, enum act_form forms[MAX_FORMS]) {
@@ -39,7 +41,7 @@ static void multiply(struct worker *w, const struct step *s, const struct acts *
                      const struct linear *out) {
     const struct matrix *m = out->matrix;
     kernel_matmul *matmul = s->kernels->matmul[m->type];
-    size_t chunk = chunk_rows(w, m);
+    size_t chunk = chunk_rows(w, m, acts->n_tokens);
     unsigned deal = pool_deal(w);
     for (size_t begin; (begin = pool_take(w, deal, chunk)) < m->n_out;) {
         size_t n = m->n_out - begin < chunk ? m->n_out - begin : chunk;

@@ -110,10 +110,9 @@ TEMPLATE void dot_blocks(struct type32 type, const uint8_t *const row[8], size_t
         sums[t] = join_halves(halves[0][t], halves[1][t]);
 }
 
-/* Outputs of 8 rows and n_tokens tokens from t on, n_out <= 8 of them stored. next: the tile that is
- * prefetched meanwhile, or NULL. */
-TEMPLATE void tile32(struct type32 type, const uint8_t *const row[8], size_t n_out, const struct acts *x,
-                     size_t t0, size_t n_tokens, float *y, size_t y_stride, const uint8_t *next) {
+/* Outputs of a tile and n_tokens tokens from t0 on; the first pass over a tile prefetches. */
+TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct acts *x, size_t t0,
+                     size_t n_tokens, float *y, size_t y_stride) {
     const size_t n_blocks = x->n / 32;
     __m256 acc[MAX_TOKENS];
     UNROLL
@@ -122,8 +121,8 @@ TEMPLATE void tile32(struct type32 type, const uint8_t *const row[8], size_t n_o
     for (size_t i = 0; i < n_blocks; i++) {
         const size_t at = i * type.block_bytes;
         __m256i sums[MAX_TOKENS];
-        dot_blocks(type, row, at, x->q + t0 * x->n + i * 32, x->n, n_tokens, sums);
-        const __m256 d = type.scales(row, at);
+        dot_blocks(type, tile->row, at, x->q + t0 * x->n + i * 32, x->n, n_tokens, sums);
+        const __m256 d = type.scales(tile->row, at);
         UNROLL
         for (size_t t = 0; t < n_tokens; t++) {
             const size_t block = (t0 + t) * n_blocks + i;
@@ -131,16 +130,16 @@ TEMPLATE void tile32(struct type32 type, const uint8_t *const row[8], size_t n_o
                 sums[t] = _mm256_sub_epi32(sums[t], _mm256_set1_epi32(type.offset * x->sum[block]));
             __m256 r = _mm256_mul_ps(d, _mm256_cvtepi32_ps(sums[t]));
             if (type.min_offset)
-                r = _mm256_fmadd_ps(gather8_f16(row, at + type.min_offset),
+                r = _mm256_fmadd_ps(gather8_f16(tile->row, at + type.min_offset),
                                     _mm256_set1_ps((float)x->sum[block]), r);
             acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x->d[block]), r, acc[t]);
         }
-        if (next)
-            prefetch(next + i * 8 * type.block_bytes, 8 * type.block_bytes);
+        if (t0 == 0 && i % 2 == 0) /* two blocks make a cache line or less */
+            tile_prefetch(tile, at, 2 * type.block_bytes);
     }
     UNROLL
     for (size_t t = 0; t < n_tokens; t++)
-        _mm256_maskstore_ps(y + t * y_stride, first_lanes(n_out), acc[t]);
+        tile_store(tile, y + t * y_stride, acc[t]);
 }
 
 /* Blocks [i, i + n_blocks) of 16 rows, the last row several times if there are fewer. */
@@ -189,16 +188,13 @@ TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, s
         gemm32(type, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
-    for (size_t r = 0; r < n_rows; r += 8) {
-        const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
-        const uint8_t *row[8], *next = next_tile(w + r * row_bytes, row_bytes, 8, n_rows - r);
-        for (size_t i = 0; i < 8; i++) /* a last tile computes its last row several times */
-            row[i] = w + (r + (i < n_out ? i : n_out - 1)) * row_bytes;
+    for (size_t j = 0; j < n_tiles(n_rows); j++) {
+        const struct tile tile = tile_at(w, row_bytes, n_rows, j);
         size_t t = 0;
-        for (; t + 2 <= x->n_tokens; t += 2, next = NULL)
-            tile32(type, row, n_out, x, t, 2, y + t * y_stride + r, y_stride, next);
+        for (; t + 2 <= x->n_tokens; t += 2)
+            tile32(type, &tile, x, t, 2, y + t * y_stride, y_stride);
         if (t < x->n_tokens)
-            tile32(type, row, n_out, x, t, 1, y + t * y_stride + r, y_stride, next);
+            tile32(type, &tile, x, t, 1, y + t * y_stride, y_stride);
     }
 }
 

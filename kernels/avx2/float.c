@@ -24,11 +24,9 @@ enum {
 /* The lanes of some rows and tokens. */
 typedef float lanes_of_row[MAX_TOKENS][16];
 
-/* sums[r][t] += the products of n values of n_rows rows and n_tokens tokens, which are x_stride apart. next:
- * what is prefetched meanwhile, as much as is read, or NULL. */
+/* sums[r][t] += the products of n values of n_rows rows and n_tokens tokens, which are x_stride apart. */
 TEMPLATE void add_products(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                           const float *x, size_t x_stride, size_t n, size_t n_tokens, lanes_of_row *sums,
-                           const uint8_t *next) {
+                           const float *x, size_t x_stride, size_t n, size_t n_tokens, lanes_of_row *sums) {
     __m256 low[MAX_ROWS][MAX_TOKENS], high[MAX_ROWS][MAX_TOKENS];
     UNROLL
     for (size_t r = 0; r < n_rows; r++) {
@@ -50,8 +48,6 @@ TEMPLATE void add_products(struct float_type type, const uint8_t *w, size_t row_
                 high[r][t] = _mm256_fmadd_ps(w_high, _mm256_loadu_ps(x + t * x_stride + k + 8), high[r][t]);
             }
         }
-        if (next)
-            prefetch(next + k * type.bytes * n_rows, 16 * type.bytes * n_rows);
     }
     UNROLL
     for (size_t r = 0; r < n_rows; r++) {
@@ -67,20 +63,21 @@ TEMPLATE void add_products(struct float_type type, const uint8_t *w, size_t row_
     }
 }
 
-/* One token: 4 rows at once, each over its whole length. */
+/* One token: 4 rows at once, each over its whole length and from its own quarter of the rows, so that memory
+ * is read as 4 long streams (struct tile has the same for 8). */
 TEMPLATE void multiply_token(struct float_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                              const float *x, size_t n, float *y) {
-    for (size_t r = 0; r < n_rows;) {
-        const size_t rows = n_rows - r >= 4 ? 4 : 1;
-        const uint8_t *wr = w + r * row_bytes;
+    const size_t quarter = n_rows / 4;
+    for (size_t r = 0; r < quarter; r++) {
         lanes_of_row sums[4] = { 0 };
-        if (rows == 4)
-            add_products(type, wr, row_bytes, 4, x, 0, n, 1, sums, next_tile(wr, row_bytes, 4, n_rows - r));
-        else
-            add_products(type, wr, row_bytes, 1, x, 0, n, 1, sums, NULL);
-        for (size_t i = 0; i < rows; i++)
-            y[r + i] = sum16(_mm256_loadu_ps(sums[i][0]), _mm256_loadu_ps(sums[i][0] + 8));
-        r += rows;
+        add_products(type, w + r * row_bytes, quarter * row_bytes, 4, x, 0, n, 1, sums);
+        for (size_t i = 0; i < 4; i++)
+            y[r + i * quarter] = sum16(_mm256_loadu_ps(sums[i][0]), _mm256_loadu_ps(sums[i][0] + 8));
+    }
+    for (size_t r = 4 * quarter; r < n_rows; r++) {
+        lanes_of_row sums[1] = { 0 };
+        add_products(type, w + r * row_bytes, row_bytes, 1, x, 0, n, 1, sums);
+        y[r] = sum16(_mm256_loadu_ps(sums[0][0]), _mm256_loadu_ps(sums[0][0] + 8));
     }
 }
 
@@ -93,9 +90,9 @@ TEMPLATE void multiply_tile(struct float_type type, const uint8_t *w, size_t row
         const uint8_t *wk = w + k * type.bytes;
         size_t r = 0;
         for (; r + 2 <= n_rows; r += 2)
-            add_products(type, wk + r * row_bytes, row_bytes, 2, x + k, n, part, 3, sums + r, NULL);
+            add_products(type, wk + r * row_bytes, row_bytes, 2, x + k, n, part, 3, sums + r);
         if (r < n_rows)
-            add_products(type, wk + r * row_bytes, row_bytes, 1, x + k, n, part, 3, sums + r, NULL);
+            add_products(type, wk + r * row_bytes, row_bytes, 1, x + k, n, part, 3, sums + r);
     }
     for (size_t r = 0; r < n_rows; r++)
         for (size_t t = 0; t < 3; t++)

@@ -90,25 +90,24 @@ TEMPLATE void dot_rows(struct gemm_super_type type, const uint8_t *const row[8],
         out->min = join_halves(min[0], min[1]);
 }
 
-/* Outputs of 8 rows and token t, n_out <= 8 of them stored. next: the tile that is prefetched meanwhile, or
- * NULL. */
-TEMPLATE void tile_super(struct gemm_super_type type, const uint8_t *const row[8], size_t n_out,
-                         const struct acts *x, size_t t, float *y, const uint8_t *next) {
+/* Outputs of a tile and token t; the first pass over a tile prefetches. */
+TEMPLATE void tile_super(struct gemm_super_type type, const struct tile *tile, const struct acts *x, size_t t,
+                         float *y) {
     const size_t n_blocks = x->n / 256;
     __m256 acc = _mm256_setzero_ps();
     for (size_t i = 0; i < n_blocks; i++) {
         const size_t at = t * n_blocks + i;
         const struct super_acts xi = { x->q + at * 256, sub_scales(x, at), load256(x->g16 + at * 16) };
         struct super_sums sums;
-        dot_rows(type, row, i, &xi, &sums);
+        dot_rows(type, tile->row, i, &xi, &sums);
         __m256 r = _mm256_mul_ps(_mm256_loadu_ps(sums.d), _mm256_cvtepi32_ps(sums.dot));
         if (type.has_min)
             r = _mm256_fnmadd_ps(_mm256_loadu_ps(sums.dmin), _mm256_cvtepi32_ps(sums.min), r);
         acc = _mm256_fmadd_ps(_mm256_set1_ps(x->d[at]), r, acc);
-        if (next)
-            prefetch(next + i * 8 * type.block_bytes, 8 * type.block_bytes);
+        if (t == 0)
+            tile_prefetch(tile, i * type.block_bytes, type.block_bytes);
     }
-    _mm256_maskstore_ps(y, first_lanes(n_out), acc);
+    tile_store(tile, y, acc);
 }
 
 TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
@@ -118,13 +117,10 @@ TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, s
         gemm_super(&copy, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
-    for (size_t r = 0; r < n_rows; r += 8) {
-        const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
-        const uint8_t *row[8], *next = next_tile(w + r * row_bytes, row_bytes, 8, n_rows - r);
-        for (size_t i = 0; i < 8; i++) /* a last tile computes its last row several times */
-            row[i] = w + (r + (i < n_out ? i : n_out - 1)) * row_bytes;
-        for (size_t t = 0; t < x->n_tokens; t++, next = NULL)
-            tile_super(type, row, n_out, x, t, y + t * y_stride + r, next);
+    for (size_t j = 0; j < n_tiles(n_rows); j++) {
+        const struct tile tile = tile_at(w, row_bytes, n_rows, j);
+        for (size_t t = 0; t < x->n_tokens; t++)
+            tile_super(type, &tile, x, t, y + t * y_stride);
     }
 }
 
