@@ -19,6 +19,9 @@ static const struct level levels[] = {
     { "scalar", 0, kernels_fill_c },
 #if defined(__x86_64__)
     { "avx2", CPU_AVX2 | CPU_FMA | CPU_F16C, kernels_fill_avx2 },
+    { "avx512",
+      CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI,
+      kernels_fill_avx512 },
 #endif
 };
 

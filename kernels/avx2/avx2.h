@@ -1,4 +1,4 @@
-/* avx2.h - what the files of this folder share: lanes, sums, tails, prefetch, e^x.
+/* avx2.h - what the files of this folder share: lanes, sums, tails, e^x.
  * SPDX-License-Identifier: MIT
  * Private to kernels/avx2. A group of 16 lanes, the unit of sums, is two registers: lanes 0..7 and 8..15. */
 #ifndef QUERN_KERNELS_AVX2_AVX2_H
@@ -20,46 +20,6 @@
 #else
 #    define UNROLL _Pragma("GCC unroll 16")
 #endif
-
-/* Eight rows of a matrix that are multiplied together. Memory is read fastest as a few long streams, which
- * the hardware follows by itself: so row i of every full tile comes from the i-th eighth of the rows, each
- * tile one row further. The rows that are left over make a last tile, which repeats its last row. */
-struct tile {
-    const uint8_t *row[8];
-    size_t first, step, n_rows; /* row i is row first + i * step of the matrix, i < n_rows <= 8 */
-};
-
-static inline size_t n_tiles(size_t n_rows) { return (n_rows + 7) / 8; }
-
-static inline struct tile tile_at(const uint8_t *w, size_t row_bytes, size_t n_rows, size_t j) {
-    const size_t n_full = n_rows / 8;
-    struct tile tile = { .first = j, .step = n_full, .n_rows = 8 };
-    if (j == n_full)
-        tile = (struct tile){ .first = 8 * n_full, .step = 1, .n_rows = n_rows - 8 * n_full };
-    for (size_t i = 0; i < 8; i++) {
-        const size_t within = i < tile.n_rows ? i : tile.n_rows - 1;
-        tile.row[i] = w + (tile.first + within * tile.step) * row_bytes;
-    }
-    return tile;
-}
-
-/* Lane i is the output of row i. */
-static inline void tile_store(const struct tile *tile, float *y, __m256 lanes) {
-    float out[8];
-    _mm256_storeu_ps(out, lanes);
-    for (size_t i = 0; i < tile->n_rows; i++)
-        y[tile->first + i * tile->step] = out[i];
-}
-
-/* Bring what the streams will read soon closer, while they are at offset `at` and read `bytes` a step: the
- * hardware stops at each page. Assembly, because GCC 12 drops calls of a function that only prefetches; what
- * lies behind the matrix does no harm. */
-static inline void tile_prefetch(const struct tile *tile, size_t at, size_t bytes) {
-    enum { AHEAD = 2048 }; /* 1024 to 3072 measured alike, 256 less */
-    for (size_t i = 0; i < 8; i++)
-        for (size_t b = 0; b < bytes; b += 64)
-            __asm__ volatile("prefetcht0 %0" : : "m"(tile->row[i][at + AHEAD + b]));
-}
 
 /* All ones in lanes 0..n-1, for masked loads and stores of a tail. n <= 8. */
 static inline __m256i first_lanes(size_t n) {

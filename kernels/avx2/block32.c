@@ -10,6 +10,7 @@
 #include "kernels/avx2/bytes.h"
 #include "kernels/avx2/gemm.h"
 #include "kernels/avx2/level.h"
+#include "kernels/tile.h"
 
 #include "formats/blocks.h"
 #include "formats/iq_grids.h"
@@ -138,8 +139,11 @@ TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct a
             tile_prefetch(tile, at, 2 * type.block_bytes);
     }
     UNROLL
-    for (size_t t = 0; t < n_tokens; t++)
-        tile_store(tile, y + t * y_stride, acc[t]);
+    for (size_t t = 0; t < n_tokens; t++) {
+        float out[8];
+        _mm256_storeu_ps(out, acc[t]);
+        tile_store(tile, y + t * y_stride, out);
+    }
 }
 
 /* Blocks [i, i + n_blocks) of 16 rows, the last row several times if there are fewer. */
@@ -188,7 +192,7 @@ TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, s
         gemm32(type, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
-    for (size_t j = 0; j < n_tiles(n_rows); j++) {
+    for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);
         size_t t = 0;
         for (; t + 2 <= x->n_tokens; t += 2)

@@ -11,6 +11,7 @@
 #include "kernels/avx2/gemm.h"
 #include "kernels/c/unpack.h"
 #include "kernels/kernels.h"
+#include "kernels/tile.h"
 
 /* The sub-scales of super-block `at` for each 16 values. */
 TEMPLATE __m256i sub_scales(const struct acts *x, size_t at) {
@@ -107,7 +108,9 @@ TEMPLATE void tile_super(struct gemm_super_type type, const struct tile *tile, c
         if (t == 0)
             tile_prefetch(tile, i * type.block_bytes, type.block_bytes);
     }
-    tile_store(tile, y, acc);
+    float out[8];
+    _mm256_storeu_ps(out, acc);
+    tile_store(tile, y, out);
 }
 
 TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
@@ -117,7 +120,7 @@ TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, s
         gemm_super(&copy, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
-    for (size_t j = 0; j < n_tiles(n_rows); j++) {
+    for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);
         for (size_t t = 0; t < x->n_tokens; t++)
             tile_super(type, &tile, x, t, y + t * y_stride);

@@ -1,0 +1,24 @@
+/* level.h - the functions of kernels/avx512, for its table.
+ * SPDX-License-Identifier: MIT
+ * What each computes: kernels.h, struct kernels. */
+#ifndef QUERN_KERNELS_AVX512_LEVEL_H
+#define QUERN_KERNELS_AVX512_LEVEL_H
+
+#include "kernels/kernels.h"
+
+/* block32.c */
+kernel_matmul matmul_q4_0_avx512, matmul_q4_1_avx512, matmul_q5_0_avx512, matmul_q5_1_avx512,
+    matmul_q8_0_avx512, matmul_iq4_nl_avx512, matmul_mxfp4_avx512;
+
+/* k.c */
+kernel_matmul matmul_q2_K_avx512, matmul_q3_K_avx512, matmul_q4_K_avx512, matmul_q5_K_avx512,
+    matmul_q6_K_avx512;
+
+/* iq.c */
+kernel_matmul matmul_iq4_xs_avx512, matmul_iq3_s_avx512, matmul_iq3_xxs_avx512, matmul_iq2_s_avx512,
+    matmul_iq2_xs_avx512, matmul_iq2_xxs_avx512, matmul_iq1_s_avx512, matmul_iq1_m_avx512;
+
+/* ternary.c */
+kernel_matmul matmul_tq1_0_avx512, matmul_tq2_0_avx512;
+
+#endif

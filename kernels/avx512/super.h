@@ -1,0 +1,122 @@
+/* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c and iq.c fill.
+ * SPDX-License-Identifier: MIT
+ * Private to kernels/avx512. For each super-block of eight rows: unpack the rows to unsigned bytes and 16-bit
+ * scales in L1, then for every token add a row's products to 16 lanes, bring eight rows to one vector with a
+ * row in each lane, and take the float step. So a row is unpacked once for any number of tokens, and the sums
+ * of all tokens are kept in y. */
+#ifndef QUERN_KERNELS_AVX512_SUPER_H
+#define QUERN_KERNELS_AVX512_SUPER_H
+
+#include "kernels/avx512/avx512.h"
+#include "kernels/avx512/gemm.h"
+#include "kernels/kernels.h"
+
+/* The sub-scales of super-block `at` for each 16 values. */
+TEMPLATE __m256i sub_scales(const struct acts *x, size_t at) {
+    if (x->form == ACT_A256_16)
+        return _mm256_cvtepu8_epi16(load128(x->a + at * 16));
+    const __m128i a = _mm_loadl_epi64((const __m128i *)(const void *)(x->a + at * 8));
+    return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, a));
+}
+
+/* Word 4 c + i / 8 for each i of 32: the scales of values 64 c.. in pairs. */
+TEMPLATE __m512i spread_words(__m256i scales, int c) {
+    const __m512i eighths =
+        _mm512_setr_epi64(0x0000000000000000, 0x0000000000000000, 0x0001000100010001, 0x0001000100010001,
+                          0x0002000200020002, 0x0002000200020002, 0x0003000300030003, 0x0003000300030003);
+    const __m512i index = _mm512_add_epi16(eighths, _mm512_set1_epi16((short)(4 * c)));
+    return _mm512_permutexvar_epi16(index, _mm512_castsi256_si512(scales));
+}
+
+/* Dword 4 c + i / 4 for each i of 16: the scales of values 64 c.. in fours. */
+TEMPLATE __m512i spread_dwords(__m512i scales, int c) {
+    const __m512i fourths = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    return _mm512_permutexvar_epi32(_mm512_add_epi32(fourths, _mm512_set1_epi32(4 * c)), scales);
+}
+
+/* A row times 256 values q: 16 lanes whose sum is I. offset: what w is too large by. Up to w = 128 the sums
+ * of two products fit 16 bits, 2 * 128 * 127 = 32512. */
+TEMPLATE __m512i dot_super(int offset, const struct super_row *row, const int8_t *q, __m256i a, __m256i g16) {
+    const __m256i plain = load256(row->scale);
+    const __m256i scales = _mm256_mullo_epi16(plain, a); /* |scale * a| <= 128 * 8 */
+    __m512i u = _mm512_setzero_si512();
+    if (offset) {
+        const __m256i sums = _mm256_madd_epi16(plain, g16);
+        u = _mm512_zextsi256_si512(_mm256_mullo_epi32(sums, _mm256_set1_epi32(-offset)));
+    }
+    const __m512i wide = _mm512_cvtepi16_epi32(scales);
+    UNROLL
+    for (int c = 0; c < 4; c++) {
+        const __m512i w = load512(row->w + 64 * c), x = load512(q + 64 * c);
+        if (offset < 128) {
+            u = _mm512_dpwssd_epi32(u, _mm512_maddubs_epi16(w, x), spread_words(scales, c));
+        } else {
+            const __m512i fours = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+            u = _mm512_add_epi32(u, _mm512_mullo_epi32(fours, spread_dwords(wide, c)));
+        }
+    }
+    return u;
+}
+
+/* Super-block `at` of x times 8 rows of weights, added to acc. */
+TEMPLATE __m256 add_super(int offset, bool has_min, const struct super_row row[8], __m256 d, __m256 dmin,
+                          const struct acts *x, size_t at, __m256 acc) {
+    const __m256i a = sub_scales(x, at), g16 = load256(x->g16 + at * 16);
+    __m512i u[8];
+    UNROLL
+    for (size_t r = 0; r < 8; r++)
+        u[r] = dot_super(offset, &row[r], x->q + at * 256, a, g16);
+    __m256 sum = _mm256_mul_ps(d, _mm256_cvtepi32_ps(add_halves(sum_halves(u))));
+    if (has_min) {
+        __m256i m[8];
+        UNROLL
+        for (size_t r = 0; r < 8; r++)
+            m[r] = _mm256_madd_epi16(load256(row[r].min), g16);
+        sum = _mm256_fnmadd_ps(dmin, _mm256_cvtepi32_ps(sum_rows8(m)), sum);
+    }
+    return _mm256_fmadd_ps(_mm256_set1_ps(x->d[at]), sum, acc);
+}
+
+/* Rows [r, r + n_out), n_out <= 8, of all tokens. next: the tile that is prefetched meanwhile, or NULL. */
+TEMPLATE void tile_super(struct gemm_super_type type, const uint8_t *w, size_t row_bytes, size_t n_out,
+                         const struct acts *x, float *y, size_t y_stride, const uint8_t *next) {
+    const size_t n_blocks = x->n / 256;
+    const __mmask8 lanes = (__mmask8)first_lanes(n_out);
+    const uint8_t *block[8];
+    for (size_t r = 0; r < 8; r++) /* a last tile computes its last row several times */
+        block[r] = w + (r < n_out ? r : n_out - 1) * row_bytes;
+    for (size_t i = 0; i < n_blocks; i++) {
+        struct super_row row[8];
+        UNROLL
+        for (size_t r = 0; r < 8; r++)
+            type.unpack(block[r], &row[r]);
+        const __m256 d = type.scales(block, type.d_offset);
+        const __m256 dmin = type.has_min ? gather_f16(block, type.dmin_offset) : _mm256_setzero_ps();
+        if (next)
+            prefetch(next + i * 8 * type.block_bytes, 8 * type.block_bytes);
+        for (size_t t = 0; t < x->n_tokens; t++) {
+            float *acc = y + t * y_stride;
+            const __m256 before = i ? _mm256_maskz_loadu_ps(lanes, acc) : _mm256_setzero_ps();
+            _mm256_mask_storeu_ps(
+                acc, lanes, add_super(type.offset, type.has_min, row, d, dmin, x, t * n_blocks + i, before));
+        }
+        UNROLL
+        for (size_t r = 0; r < 8; r++)
+            block[r] += type.block_bytes;
+    }
+}
+
+TEMPLATE void matmul_super_avx512(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
+                                  size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
+    if (x->n_tokens >= GEMM_TOKENS) {
+        gemm_super_avx512(&type, w, row_bytes, n_rows, x, y, y_stride);
+        return;
+    }
+    for (size_t r = 0; r < n_rows; r += 8) {
+        const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
+        const uint8_t *tile = w + r * row_bytes, *next = n_rows - r >= 16 ? tile + 8 * row_bytes : NULL;
+        tile_super(type, tile, row_bytes, n_out, x, y + r, y_stride, next);
+    }
+}
+
+#endif
