@@ -22,6 +22,10 @@ static const struct level levels[] = {
     { "avx512",
       CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI,
       kernels_fill_avx512 },
+    { "amx",
+      CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI |
+          CPU_AMX_TILE | CPU_AMX_INT8,
+      kernels_fill_amx },
 #endif
 };
 
@@ -29,7 +33,11 @@ enum { N_LEVELS = sizeof levels / sizeof levels[0] };
 
 const char *kernels_level(size_t i) { return i < N_LEVELS ? levels[i].name : NULL; }
 
-static bool usable(const struct level *level) { return (cpu_features() & level->needs) == level->needs; }
+/* Tiles need the system's permission too, which holds for all threads of the process, older ones included. */
+static bool usable(const struct level *level) {
+    return (cpu_features() & level->needs) == level->needs &&
+           (!(level->needs & CPU_AMX_TILE) || cpu_allow_amx());
+}
 
 /* The index of a level by name, the best usable one for NULL; N_LEVELS if there is none. */
 static size_t find_level(const char *name) {

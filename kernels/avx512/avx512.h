@@ -22,18 +22,16 @@
 #    define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Bring the lines of [p, p + bytes) closer. Assembly, because GCC 12 drops calls of a function that only
- * prefetches. May name memory that does not exist. */
-TEMPLATE void prefetch(const void *p, size_t bytes) {
+/* Bring the lines of [p, p + bytes) to L2: what is needed soon comes on from there by itself, and L1 is full
+ * of what is needed now. Assembly, because GCC 12 drops calls of a function that only prefetches. May name
+ * memory that does not exist. */
+TEMPLATE void prefetch(const uint8_t *p, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64)
-        __asm__ volatile("prefetcht0 %0" : : "m"(((const uint8_t *)p)[i]));
+        __asm__ volatile("prefetcht1 %0" : : "m"(p[i]));
 }
 
-/* The same for what is needed later: closer, but not in L1. */
-TEMPLATE void prefetch_l2(const void *p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64)
-        __asm__ volatile("prefetcht1 %0" : : "m"(((const uint8_t *)p)[i]));
-}
+/* Lanes of the next 16 of an array of which `left` are left. */
+static inline __mmask16 lanes_left(size_t left) { return left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff; }
 
 /* Lanes 0..n-1, n <= 16; bytes 0..n-1, n <= 64. */
 static inline __mmask16 first_lanes(size_t n) { return (__mmask16)((1u << n) - 1); }
@@ -132,6 +130,9 @@ TEMPLATE __m256i sum_rows8(const __m256i u[8]) {
     return _mm256_add_epi32(_mm256_permute2x128_si256(q[0], q[1], 0x20),
                             _mm256_permute2x128_si256(q[0], q[1], 0x31));
 }
+
+/* Of lanes that are not NaN. */
+static inline float max16(__m512 v) { return _mm512_reduce_max_ps(v); }
 
 /* ---- Bits ---- */
 

@@ -7,6 +7,7 @@
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/gemm.h"
 #include "kernels/avx512/level.h"
+#include "kernels/tile.h"
 
 #include "formats/blocks.h"
 #include "formats/iq_grids.h"
@@ -117,9 +118,10 @@ TEMPLATE __m256 add_block(struct type32 type, const uint8_t *const row[8], size_
     return _mm256_fmadd_ps(_mm256_set1_ps(x->d[block]), r, acc);
 }
 
-/* Blocks i and, if n is 2, i + 1 of 8 rows times all tokens, added to y. */
-TEMPLATE void add_blocks(struct type32 type, const uint8_t *const row[8], size_t n, size_t i, __mmask8 lanes,
-                         const struct acts *x, float *y, size_t y_stride) {
+/* Blocks i and, if n is 2, i + 1 of 8 rows times all tokens, added to sums [n_tokens][8]; i = 0 starts them.
+ */
+TEMPLATE void add_blocks(struct type32 type, const uint8_t *const row[8], size_t n, size_t i,
+                         const struct acts *x, float sums[][8]) {
     const size_t at = i * type.block_bytes, n_blocks = x->n / 32;
     __m512i w[8];
     UNROLL
@@ -140,32 +142,29 @@ TEMPLATE void add_blocks(struct type32 type, const uint8_t *const row[8], size_t
         for (size_t r = 0; r < 8; r++)
             u[r] = _mm512_dpbusd_epi32(start, w[r], xq);
         const __m512i dots = sum_halves(u);
-        float *out = y + t * y_stride;
-        __m256 acc = i ? _mm256_maskz_loadu_ps(lanes, out) : _mm256_setzero_ps();
+        __m256 acc = i ? _mm256_loadu_ps(sums[t]) : _mm256_setzero_ps();
         acc = add_block(type, row, at, x, block, _mm512_castsi512_si256(dots), d0, acc);
         if (n == 2)
             acc = add_block(type, row, at + type.block_bytes, x, block + 1,
                             _mm512_extracti64x4_epi64(dots, 1), d1, acc);
-        _mm256_mask_storeu_ps(out, lanes, acc);
+        _mm256_storeu_ps(sums[t], acc);
     }
 }
 
-/* Eight rows, n_out of them real, of all tokens. next: the tile that is prefetched meanwhile, or NULL. */
-TEMPLATE void tile32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_out,
-                     const struct acts *x, float *y, size_t y_stride, const uint8_t *next) {
-    const __mmask8 lanes = (__mmask8)first_lanes(n_out);
-    const size_t n_blocks = x->n / 32, step_bytes = 2 * 8 * type.block_bytes;
-    const uint8_t *row[8];
-    for (size_t r = 0; r < 8; r++) /* a last tile computes its last row several times */
-        row[r] = w + (r < n_out ? r : n_out - 1) * row_bytes;
+/* A tile times all tokens. */
+TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct acts *x, float *y,
+                     size_t y_stride) {
+    const size_t n_blocks = x->n / 32;
+    float sums[GEMM_TOKENS][8];
     size_t i = 0;
     for (; i + 2 <= n_blocks; i += 2) {
-        add_blocks(type, row, 2, i, lanes, x, y, y_stride);
-        if (next)
-            prefetch(next + i / 2 * step_bytes, step_bytes);
+        add_blocks(type, tile->row, 2, i, x, sums);
+        tile_prefetch(tile, i * type.block_bytes, 2 * type.block_bytes);
     }
     if (i < n_blocks)
-        add_blocks(type, row, 1, i, lanes, x, y, y_stride);
+        add_blocks(type, tile->row, 1, i, x, sums);
+    for (size_t t = 0; t < x->n_tokens; t++)
+        tile_store(tile, y + t * y_stride, sums[t]);
 }
 
 /* ---- Many tokens ---- */
@@ -178,7 +177,7 @@ TEMPLATE void fill_panel32(struct type32 type, const uint8_t *w, size_t row_byte
         for (size_t r = 0; r < 16; r++) {
             const size_t real = 16 * quarter + r < n_out ? 16 * quarter + r : n_out - 1;
             row[r] = w + real * row_bytes + i * type.block_bytes;
-            prefetch_l2(row[r] + n_blocks * type.block_bytes, n_blocks * type.block_bytes);
+            prefetch(row[r] + n_blocks * type.block_bytes, n_blocks * type.block_bytes);
         }
         for (size_t b = 0; b < n_blocks; b += 2) {
             const size_t at = b * type.block_bytes;
@@ -204,10 +203,9 @@ TEMPLATE void matmul32(struct type32 type, fill_blocks *fill, const uint8_t *w, 
         gemm_blocks_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
-    for (size_t r = 0; r < n_rows; r += 8) {
-        const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
-        const uint8_t *tile = w + r * row_bytes, *next = n_rows - r >= 16 ? tile + 8 * row_bytes : NULL;
-        tile32(type, tile, row_bytes, n_out, x, y + r, y_stride, next);
+    for (size_t j = 0; j < tile_count(n_rows); j++) {
+        const struct tile tile = tile_at(w, row_bytes, n_rows, j);
+        tile32(type, &tile, x, y, y_stride);
     }
 }
 

@@ -6,7 +6,7 @@
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/gemm_inner.h"
 
-enum { TILE_TOKENS = 510 }; /* whose outputs of a panel are kept at hand: 128 KB */
+enum { TILE_TOKENS = 384 }; /* whose outputs of a panel are kept at hand: 96 KB of stack */
 
 /* Three tokens and the panel's part of each. Arrays of a token follow those of the one before: q_stride
  * values, d_stride blocks (or super-blocks) later. */
@@ -26,9 +26,7 @@ struct group {
 };
 
 /* Whether the scales of a kind are per 16 values. */
-TEMPLATE bool is_by_16(enum gemm_super_kind kind) {
-    return kind == GEMM_WORDS_8 || kind == GEMM_WORDS_16 || kind == GEMM_DWORDS_16;
-}
+TEMPLATE bool is_by_16(enum gemm_super_kind kind) { return kind == GEMM_WORDS_16 || kind == GEMM_DWORDS_16; }
 
 /* ---- Fill ---- */
 
@@ -107,43 +105,26 @@ TEMPLATE __m256i unscale(__m256i g, __m256i a) {
     return _mm256_mulhrs_epi16(g, _mm256_permutexvar_epi16(index, inverse));
 }
 
-/* Sums of 8 x, 32 of them, times -centre. */
-TEMPLATE void start_by_8(const int8_t *q, int centre, int32_t *start) {
-    const __m512i one = _mm512_set1_epi8(1), factor = _mm512_set1_epi16((short)-centre);
-    const __m512i order = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
-    UNROLL
-    for (size_t i = 0; i < 2; i++) {
-        const __m512i zero = _mm512_setzero_si512();
-        const __m512i a = _mm512_dpbusd_epi32(zero, one, load512(q + 128 * i));
-        const __m512i b = _mm512_dpbusd_epi32(zero, one, load512(q + 128 * i + 64));
-        /* Fours as words: of each 128 bits 4 from a, then 4 from b; in pairs times -centre. */
-        const __m512i pairs = _mm512_madd_epi16(_mm512_packs_epi32(a, b), factor);
-        store512(start + 16 * i, _mm512_permutexvar_epi32(order, pairs));
-    }
-}
-
 /* Where sums begin and which line of the scale table they take, for one token. */
 TEMPLATE void prepare_token(enum gemm_super_kind kind, const struct group *g, size_t t, struct inner *in) {
-    const size_t at = t * g->d_stride, n_a = g->a_values == 16 ? 16 : 8;
-    __m128i a =
-        n_a == 16 ? load128(g->a + at * 16) : _mm_loadl_epi64((const __m128i *)(const void *)(g->a + at * 8));
-    const bool by_16 = is_by_16(kind);
-    if (by_16 && n_a == 8)
-        a = _mm_unpacklo_epi8(a, a);
-    const __m512i line =
-        _mm512_slli_epi32(_mm512_sub_epi32(_mm512_cvtepu8_epi32(a), _mm512_set1_epi32(1)), 8);
-    store512(in->line[t], line);
-    if (kind == GEMM_WORDS_8) {
-        start_by_8(g->q + t * g->q_stride, g->centre, in->start[t]);
-    } else if (by_16 || kind == GEMM_WORDS_16_2) {
-        const __m128i twice = by_16 ? a : _mm_unpacklo_epi8(a, a);
-        const __m256i sum = unscale(load256(g->g16 + at * 16), _mm256_cvtepu8_epi16(twice));
-        store512(in->start[t], _mm512_mullo_epi32(_mm512_cvtepi16_epi32(sum), _mm512_set1_epi32(-g->centre)));
+    const size_t at = t * g->d_stride;
+    __m128i a;
+    __m256i sum;
+    if (g->a_values == 16)
+        a = load128(g->a + at * 16);
+    else
+        a = _mm_loadl_epi64((const __m128i *)(const void *)(g->a + at * 8));
+    if (is_by_16(kind)) {
+        if (g->a_values == 32)
+            a = _mm_unpacklo_epi8(a, a);
+        sum = load256(g->g16 + at * 16);
     } else {
-        const __m256i sum =
-            unscale(_mm256_zextsi128_si256(load128(g->g32 + at * 8)), _mm256_cvtepu8_epi16(a));
-        store512(in->start[t], _mm512_mullo_epi32(_mm512_cvtepi16_epi32(sum), _mm512_set1_epi32(-g->centre)));
+        sum = _mm256_zextsi128_si256(load128(g->g32 + at * 8));
     }
+    const __m512i index = _mm512_sub_epi32(_mm512_cvtepu8_epi32(a), _mm512_set1_epi32(1));
+    const __m512i sums = _mm512_cvtepi16_epi32(unscale(sum, _mm256_cvtepu8_epi16(a)));
+    store512(in->line[t], _mm512_slli_epi32(index, 8)); /* a line of the table is 256 bytes */
+    store512(in->start[t], _mm512_mullo_epi32(sums, _mm512_set1_epi32(-g->centre)));
 }
 
 /* sum[t] += pairs of words times pairs of sums of x. */
@@ -209,23 +190,17 @@ TEMPLATE void multiply_super(enum gemm_super_kind kind, inner_loop *loop, const 
 
 typedef void multiply_function(const struct panel *p, const struct group *g);
 
-static void words_8(const struct panel *p, const struct group *g) {
-    multiply_super(GEMM_WORDS_8, inner_words_8_16_avx512, p, g);
-}
 static void words_16(const struct panel *p, const struct group *g) {
-    multiply_super(GEMM_WORDS_16, inner_words_16_16_avx512, p, g);
-}
-static void words_16_2(const struct panel *p, const struct group *g) {
-    multiply_super(GEMM_WORDS_16_2, inner_words_16_32_avx512, p, g);
+    multiply_super(GEMM_WORDS_16, inner_words_16_avx512, p, g);
 }
 static void words_32(const struct panel *p, const struct group *g) {
-    multiply_super(GEMM_WORDS_32, inner_words_32_32_avx512, p, g);
+    multiply_super(GEMM_WORDS_32, inner_words_32_avx512, p, g);
 }
 static void dwords_16(const struct panel *p, const struct group *g) {
-    multiply_super(GEMM_DWORDS_16, inner_dwords_16_16_avx512, p, g);
+    multiply_super(GEMM_DWORDS_16, inner_dwords_16_avx512, p, g);
 }
 static void dwords_32(const struct panel *p, const struct group *g) {
-    multiply_super(GEMM_DWORDS_32, inner_dwords_32_32_avx512, p, g);
+    multiply_super(GEMM_DWORDS_32, inner_dwords_32_avx512, p, g);
 }
 
 /* ---- Tiles of tokens ---- */
@@ -275,32 +250,9 @@ static size_t group_begin(const struct tile *tile, size_t group) {
 
 static size_t n_groups(const struct tile *tile) { return (tile->n_tokens + TOKENS - 1) / TOKENS; }
 
-/* What a group reads of x, closer. */
-static void prefetch_group(const struct group *g) {
-    for (size_t t = 0; t < TOKENS; t++) {
-        prefetch(g->q + t * g->q_stride, PANEL_VALUES);
-        prefetch(g->d + t * g->d_stride, 1);
-        if (g->sum) {
-            prefetch(g->sum + t * g->d_stride, 1);
-        } else {
-            prefetch(g->a + t * g->d_stride * (256 / g->a_values), 1);
-            prefetch(g->g16 + t * g->d_stride * 16, 1);
-            if (g->g32)
-                prefetch(g->g32 + t * g->d_stride * 8, 1);
-        }
-    }
-    prefetch(g->acc, TOKENS * PANEL_ROWS * sizeof *g->acc);
-}
-
 static void multiply_tile(const struct tile *tile, multiply_function *multiply) {
-    enum { AHEAD = 2 }; /* groups: a read from L3 takes as long as one */
     for (size_t i = 0; i < n_groups(tile); i++) {
         const struct group g = make_group(tile, group_begin(tile, i), tile->acc + i * TOKENS * PANEL_ROWS);
-        if (i + AHEAD < n_groups(tile)) {
-            const struct group next =
-                make_group(tile, group_begin(tile, i + AHEAD), tile->acc + (i + AHEAD) * TOKENS * PANEL_ROWS);
-            prefetch_group(&next);
-        }
         multiply(tile->panel, &g);
     }
 }
@@ -407,7 +359,7 @@ static void fill_super(const struct gemm_super_type *type, const uint8_t *w, siz
         for (size_t r = 0; r < 16; r++) {
             block[r] = w + smaller(16 * quarter + r, n_out - 1) * row_bytes + i * type->block_bytes;
             type->unpack(block[r], &row[r]);
-            prefetch_l2(block[r] + type->block_bytes, type->block_bytes);
+            prefetch(block[r] + type->block_bytes, type->block_bytes);
         }
         for (size_t c = 0; c < 4; c++)
             panel_fill_weights_avx512(p, quarter, c, row[0].w + 64 * c, sizeof row[0]);
@@ -423,8 +375,10 @@ static void fill_super(const struct gemm_super_type *type, const uint8_t *w, siz
 void gemm_super_avx512(const struct gemm_super_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                        const struct acts *x, float *y, size_t y_stride) {
     static multiply_function *const multiply[GEMM_SUPER_KINDS] = {
-        [GEMM_WORDS_8] = words_8,   [GEMM_WORDS_16] = words_16,   [GEMM_WORDS_16_2] = words_16_2,
-        [GEMM_WORDS_32] = words_32, [GEMM_DWORDS_16] = dwords_16, [GEMM_DWORDS_32] = dwords_32,
+        [GEMM_WORDS_16] = words_16,
+        [GEMM_WORDS_32] = words_32,
+        [GEMM_DWORDS_16] = dwords_16,
+        [GEMM_DWORDS_32] = dwords_32,
     };
     struct panel p;
     alignas(64) float acc[(TILE_TOKENS + TOKENS) * PANEL_ROWS];

@@ -63,15 +63,15 @@ void gemm_blocks_avx512(const struct gemm_block_type *type, const uint8_t *w, si
 
 /* ---- Super-blocks ---- */
 
-/* How many values are summed before the scale is applied, and whether that sum fits a signed word: then one
- * vpdpwssd scales and adds it, otherwise vpmulld and vpaddd, three operations on Intel. To fit, sums are
- * centred: weights 0..2c-1 are taken as -c..c-1 by starting the sum at -c times the sum of x. */
+/* How many values are summed before the scale is applied, the same that share a scale, and whether that sum
+ * fits a signed word: then one vpdpwssd scales and adds it, otherwise vpmulld and vpaddd, three operations on
+ * Intel. To fit, sums can be centred: weights 0..2c-1 are taken as -c..c-1 by starting the sum at -c times
+ * the sum of x. Halving a sum to make it fit does not pay: two sums of 16 for Q5_K, of 8 for Q6_K were slower
+ * than vpmulld. */
 enum gemm_super_kind {
-    GEMM_WORDS_8,    /* scales per 16, each for two sums: c <= 32, as 8 * 32 * 127 = 32512 */
-    GEMM_WORDS_16,   /* scales per 16: c <= 16, 32512 */
-    GEMM_WORDS_16_2, /* scales per 32, each for two sums: c <= 16 */
-    GEMM_WORDS_32,   /* scales per 32: c <= 8, 32512 */
-    GEMM_DWORDS_16,  /* any weights */
+    GEMM_WORDS_16,  /* c <= 16, as 16 * 16 * 127 = 32512 */
+    GEMM_WORDS_32,  /* c <= 8, 32512 */
+    GEMM_DWORDS_16, /* any weights */
     GEMM_DWORDS_32,
     GEMM_SUPER_KINDS,
 };

@@ -30,14 +30,12 @@
     "vmovdqa64 %%zmm" d2 ", 256*" #t "+128(%[sum])\n\t"                                                      \
     "vmovdqa64 %%zmm" d3 ", 256*" #t "+192(%[sum])\n\t"
 
-/* Begin a sum with the next start, or the one after it. */
-#define START_AT(t, at, s0, s1, s2, s3)                                                                      \
-    "vpbroadcastd 128*" #t "+" at "(%[start]), %%zmm" s0 "\n\t"                                              \
-    "vpbroadcastd 128*" #t "+" at "(%[start]), %%zmm" s1 "\n\t"                                              \
-    "vpbroadcastd 128*" #t "+" at "(%[start]), %%zmm" s2 "\n\t"                                              \
-    "vpbroadcastd 128*" #t "+" at "(%[start]), %%zmm" s3 "\n\t"
-#define START(t, index, s0, s1, s2, s3, d0, d1, d2, d3, x)      START_AT(t, "0", s0, s1, s2, s3)
-#define START_NEXT(t, index, s0, s1, s2, s3, d0, d1, d2, d3, x) START_AT(t, "4", s0, s1, s2, s3)
+/* Begin the sums of a token. */
+#define START(t, index, s0, s1, s2, s3, d0, d1, d2, d3, x)                                                   \
+    "vpbroadcastd 64*" #t "(%[start]), %%zmm" s0 "\n\t"                                                      \
+    "vpbroadcastd 64*" #t "(%[start]), %%zmm" s1 "\n\t"                                                      \
+    "vpbroadcastd 64*" #t "(%[start]), %%zmm" s2 "\n\t"                                                      \
+    "vpbroadcastd 64*" #t "(%[start]), %%zmm" s3 "\n\t"
 
 /* Four values of k: four loads of weights, three of x, twelve products. i: the assembler's, of .irp. */
 #define PRODUCT(t, index, s0, s1, s2, s3, d0, d1, d2, d3, x)                                                 \
@@ -77,52 +75,40 @@
 
 /* ---- Super-blocks ---- */
 
-/* `turn` is the body of a turn, values what it takes of k, starts the sums it begins. A turn of scales is
+/* `turn` is the body of a turn, values what it takes of k. A turn of scales is
  * 2048 bytes of the table, a dword of `line`. */
-#define SUPER_LOOP(turn, values, starts)                                                                     \
+#define SUPER_LOOP(turn, values)                                                                             \
     do {                                                                                                     \
         const void *w = p->w, *scale = p->scale, *line = in->line, *start = in->start, *q = in->q;           \
         size_t left = 256 / (values), at;                                                                    \
-        __asm__ volatile(EACH_TOKEN(LOAD_SUM) "1:\n\t" turn "addq %[w_step], %[w]\n\t"                       \
-                                              "addq %[q_step], %[q]\n\t"                                     \
-                                              "addq %[start_step], %[start]\n\t"                             \
-                                              "addq $4, %[line]\n\t"                                         \
-                                              "addq $2048, %[scale]\n\t"                                     \
-                                              "decq %[left]\n\t"                                             \
-                                              "jne 1b\n\t" EACH_TOKEN(STORE_SUM)                             \
-                         : [w] "+r"(w), [q] "+r"(q), [scale] "+r"(scale), [line] "+r"(line),                 \
-                           [start] "+r"(start), [left] "+r"(left), [at] "=&r"(at)                            \
-                         : [n] "r"(in->q_stride), [sum] "r"(in->sum), [w_step] "i"((values)*64),             \
-                           [q_step] "i"(values), [start_step] "i"((starts)*4)                                \
-                         : CLOBBERS);                                                                        \
+        __asm__ volatile(                                                                                    \
+            EACH_TOKEN(LOAD_SUM) "1:\n\t" turn "addq %[w_step], %[w]\n\t"                                    \
+                                 "addq %[q_step], %[q]\n\t"                                                  \
+                                 "addq $4, %[start]\n\t"                                                     \
+                                 "addq $4, %[line]\n\t"                                                      \
+                                 "addq $2048, %[scale]\n\t"                                                  \
+                                 "decq %[left]\n\t"                                                          \
+                                 "jne 1b\n\t" EACH_TOKEN(STORE_SUM)                                          \
+            : [w] "+r"(w), [q] "+r"(q), [scale] "+r"(scale), [line] "+r"(line), [start] "+r"(start),         \
+              [left] "+r"(left), [at] "=&r"(at)                                                              \
+            : [n] "r"(in->q_stride), [sum] "r"(in->sum), [w_step] "i"((values)*64), [q_step] "i"(values)     \
+            : CLOBBERS);                                                                                     \
     } while (0)
 
-void inner_words_16_16_avx512(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3") EACH_TOKEN(SCALE_WORDS), 16, 1);
+void inner_words_16_avx512(const struct panel *p, struct inner *in) {
+    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3") EACH_TOKEN(SCALE_WORDS), 16);
 }
 
-void inner_words_16_32_avx512(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3") EACH_TOKEN(SCALE_WORDS) EACH_TOKEN(START_NEXT)
-                   PRODUCTS("4,5,6,7") EACH_TOKEN(SCALE_WORDS),
-               32, 2);
+void inner_words_32_avx512(const struct panel *p, struct inner *in) {
+    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3,4,5,6,7") EACH_TOKEN(SCALE_WORDS), 32);
 }
 
-void inner_words_32_32_avx512(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3,4,5,6,7") EACH_TOKEN(SCALE_WORDS), 32, 1);
+void inner_dwords_16_avx512(const struct panel *p, struct inner *in) {
+    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3") EACH_TOKEN(SCALE_DWORDS), 16);
 }
 
-void inner_words_8_16_avx512(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1") EACH_TOKEN(SCALE_WORDS) EACH_TOKEN(START_NEXT)
-                   PRODUCTS("2,3") EACH_TOKEN(SCALE_WORDS),
-               16, 2);
-}
-
-void inner_dwords_16_16_avx512(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3") EACH_TOKEN(SCALE_DWORDS), 16, 1);
-}
-
-void inner_dwords_32_32_avx512(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3,4,5,6,7") EACH_TOKEN(SCALE_DWORDS), 32, 1);
+void inner_dwords_32_avx512(const struct panel *p, struct inner *in) {
+    SUPER_LOOP(EACH_TOKEN(START) PRODUCTS("0,1,2,3,4,5,6,7") EACH_TOKEN(SCALE_DWORDS), 32);
 }
 
 /* ---- Blocks of 32 ---- */

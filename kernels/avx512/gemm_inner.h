@@ -13,7 +13,7 @@ enum { TOKENS = 3 }; /* at once */
 
 struct inner {
     alignas(64) __m512i sum[TOKENS][4]; /* before and after: int32 of super-blocks, floats of blocks of 32 */
-    alignas(64) int32_t start[TOKENS][32]; /* of the sums of sub-blocks, in order of k */
+    alignas(64) int32_t start[TOKENS][16]; /* of the sums of sub-blocks, in order of k */
     alignas(
         64) int32_t line[TOKENS][16];   /* super-blocks: byte offset of each sub-block's scales in a table */
     alignas(64) float dx[TOKENS][8];    /* blocks: scales of x */
@@ -28,9 +28,8 @@ typedef void inner_loop(const struct panel *p, struct inner *in);
 /* Blocks of 32. */
 inner_loop inner_blocks_avx512, inner_blocks_min_avx512;
 
-/* Super-blocks. Words: the sum of a sub-block fits 16 signed bits, and so do scales in the table; only the
- * low words count. The numbers are values per sum and per scale. */
-inner_loop inner_words_16_16_avx512, inner_words_16_32_avx512, inner_words_32_32_avx512,
-    inner_words_8_16_avx512, inner_dwords_16_16_avx512, inner_dwords_32_32_avx512;
+/* Super-blocks, by values per sum. Words: the sum fits 16 signed bits, and so do scales in the table; only
+ * the low words count. */
+inner_loop inner_words_16_avx512, inner_words_32_avx512, inner_dwords_16_avx512, inner_dwords_32_avx512;
 
 #endif

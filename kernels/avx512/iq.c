@@ -20,14 +20,22 @@ TEMPLATE __m512i expand(__m512i entries, long long shifts, char code_mask, __m12
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(levels), codes);
 }
 
-/* Two-bit codes of 8 values in the low 16 bits of each qword. */
-TEMPLATE __m512i expand8(const uint16_t entries[8], __m128i levels) {
-    return expand(_mm512_cvtepu16_epi64(load128(entries)), 0x0e0c0a0806040200, 3, levels);
+/* Four entries. Joined in a general register: a load of stored single ones would wait for all of them. */
+TEMPLATE uint64_t fetch4(const uint16_t *grid, size_t i0, size_t i1, size_t i2, size_t i3) {
+    return grid[i0] | (uint64_t)grid[i1] << 16 | (uint64_t)grid[i2] << 32 | (uint64_t)grid[i3] << 48;
 }
 
-/* Three-bit codes of 4 values in the low 12 bits of each dword. */
-TEMPLATE __m512i expand4(const uint16_t entries[16], __m128i levels) {
-    return expand(_mm512_cvtepu16_epi32(load256(entries)), 0x2926232009060300, 7, levels);
+/* Two-bit codes of 8 values in the low 16 bits of each qword, from 8 entries. */
+TEMPLATE __m512i expand8(const uint64_t entries[2], __m128i levels) {
+    const __m128i e = _mm_set_epi64x((long long)entries[1], (long long)entries[0]);
+    return expand(_mm512_cvtepu16_epi64(e), 0x0e0c0a0806040200, 3, levels);
+}
+
+/* Three-bit codes of 4 values in the low 12 bits of each dword, from 16 entries. */
+TEMPLATE __m512i expand4(const uint64_t entries[4], __m128i levels) {
+    const __m256i e = _mm256_set_epi64x((long long)entries[3], (long long)entries[2], (long long)entries[1],
+                                        (long long)entries[0]);
+    return expand(_mm512_cvtepu16_epi32(e), 0x2926232009060300, 7, levels);
 }
 
 TEMPLATE __m512i with_signs(__m512i magnitudes, __mmask64 negative) {
@@ -122,13 +130,19 @@ static inline void unpack_iq4_xs_avx512(const uint8_t *block, struct super_row *
 
 static void unpack_iq3_s_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq3_s *b = (const void *)block;
-    uint16_t entry[64];
-    for (size_t i = 0; i < 64; i++)
-        entry[i] = iq3s_grid[b->qs[i] | (b->qh[i / 8] >> i % 8 & 1u) << 8];
     UNROLL
-    for (size_t c = 0; c < 4; c++)
+    for (size_t c = 0; c < 4; c++) {
+        uint64_t entry[4];
+        UNROLL
+        for (size_t i = 0; i < 4; i++) {
+            const uint8_t *q = b->qs + 16 * c + 4 * i;
+            const unsigned high = (unsigned)b->qh[2 * c + i / 2] >> 4 * (i % 2);
+            entry[i] = fetch4(iq3s_grid, q[0] | (high & 1) << 8, q[1] | (high & 2) << 7,
+                              q[2] | (high & 4) << 6, q[3] | (high & 8) << 5);
+        }
         store512(out->w + 64 * c,
-                 with_signs(expand4(entry + 16 * c, load128(iq3s_levels)), load_mask(b->signs + 8 * c)));
+                 with_signs(expand4(entry, load128(iq3s_levels)), load_mask(b->signs + 8 * c)));
+    }
     uint32_t scales;
     memcpy(&scales, b->scales, sizeof scales);
     const __m256i nibbles =
@@ -139,42 +153,55 @@ static void unpack_iq3_s_avx512(const uint8_t *block, struct super_row *out) {
 static void unpack_iq3_xxs_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq3_xxs *b = (const void *)block;
     const __m256i packed = load256(b->scales);
-    uint16_t entry[64];
     uint8_t signs[32];
     unpack_signs(packed, signs);
-    for (size_t i = 0; i < 64; i++)
-        entry[i] = iq3xxs_grid[b->qs[i]];
     UNROLL
-    for (size_t c = 0; c < 4; c++)
+    for (size_t c = 0; c < 4; c++) {
+        uint64_t entry[4];
+        UNROLL
+        for (size_t i = 0; i < 4; i++) {
+            const uint8_t *q = b->qs + 16 * c + 4 * i;
+            entry[i] = fetch4(iq3xxs_grid, q[0], q[1], q[2], q[3]);
+        }
         store512(out->w + 64 * c,
-                 with_signs(expand4(entry + 16 * c, load128(iq3xxs_levels)), load_mask(signs + 8 * c)));
+                 with_signs(expand4(entry, load128(iq3xxs_levels)), load_mask(signs + 8 * c)));
+    }
     store_odd_scales(_mm256_srli_epi32(packed, 28), out->scale);
 }
 
-/* 32 entries and 32 bytes of signs. */
-TEMPLATE void store_iq2(const uint16_t entry[32], const uint8_t signs[32], struct super_row *out) {
+/* 32 entries, four each, and 32 bytes of signs. */
+TEMPLATE void store_iq2(const uint64_t entry[8], const uint8_t signs[32], struct super_row *out) {
     UNROLL
     for (size_t c = 0; c < 4; c++)
         store512(out->w + 64 * c,
-                 with_signs(expand8(entry + 8 * c, load128(iq2_levels)), load_mask(signs + 8 * c)));
+                 with_signs(expand8(entry + 2 * c, load128(iq2_levels)), load_mask(signs + 8 * c)));
 }
 
 static void unpack_iq2_s_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq2_s *b = (const void *)block;
-    uint16_t entry[32];
-    for (size_t g = 0; g < 32; g++)
-        entry[g] = iq2s_grid[b->qs[g] | (b->qh[g / 4] >> 2 * (g % 4) & 3u) << 8];
+    uint64_t entry[8];
+    UNROLL
+    for (size_t s = 0; s < 8; s++) {
+        const uint8_t *q = b->qs + 4 * s;
+        const unsigned high = b->qh[s];
+        entry[s] = fetch4(iq2s_grid, q[0] | (high & 3) << 8, q[1] | (high & 12) << 6, q[2] | (high & 48) << 4,
+                          q[3] | (high & 192) << 2);
+    }
     store_iq2(entry, b->signs, out);
     store_odd_nibbles(b->scales, out->scale);
 }
 
 static void unpack_iq2_xs_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq2_xs *b = (const void *)block;
-    uint16_t entry[32];
+    uint64_t entry[8];
     uint8_t signs[32];
     store256(signs, complete_signs(_mm512_cvtepi16_epi8(_mm512_srli_epi16(load512(b->qs), 9))));
-    for (size_t g = 0; g < 32; g++)
-        entry[g] = iq2xs_grid[load_word(b->qs + 2 * g) & 511];
+    UNROLL
+    for (size_t s = 0; s < 8; s++) {
+        const uint8_t *q = b->qs + 8 * s;
+        entry[s] = fetch4(iq2xs_grid, load_word(q) & 511, load_word(q + 2) & 511, load_word(q + 4) & 511,
+                          load_word(q + 6) & 511);
+    }
     store_iq2(entry, signs, out);
     store_odd_nibbles(b->scales, out->scale);
 }
@@ -182,37 +209,42 @@ static void unpack_iq2_xs_avx512(const uint8_t *block, struct super_row *out) {
 static void unpack_iq2_xxs_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq2_xxs *b = (const void *)block;
     const __m256i packed = _mm512_cvtepi64_epi32(_mm512_srli_epi64(load512(b->qs), 32));
-    uint16_t entry[32];
+    uint64_t entry[8];
     uint8_t signs[32];
     unpack_signs(packed, signs);
-    for (size_t g = 0; g < 32; g++)
-        entry[g] = iq2xxs_grid[b->qs[g / 4 * 8 + g % 4]];
+    UNROLL
+    for (size_t s = 0; s < 8; s++) {
+        const uint8_t *q = b->qs + 8 * s;
+        entry[s] = fetch4(iq2xxs_grid, q[0], q[1], q[2], q[3]);
+    }
     store_iq2(entry, signs, out);
     store_odd_scales(_mm256_srli_epi32(packed, 28), out->scale);
 }
 
 /* Groups of 8 * (-1, 0, 1) + delta, delta -1 where the bit of the group is set and 1 elsewhere. */
-TEMPLATE void store_iq1(const uint16_t entry[32], uint32_t negative, struct super_row *out) {
+TEMPLATE void store_iq1(const uint64_t entry[8], uint32_t negative, struct super_row *out) {
     const __m128i levels =
         _mm_setr_epi8(OFFSET - 8, OFFSET, OFFSET + 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     UNROLL
     for (size_t c = 0; c < 4; c++) {
         const __m512i delta =
             _mm512_mask_blend_epi64((__mmask8)(negative >> 8 * c), _mm512_set1_epi8(1), _mm512_set1_epi8(-1));
-        store512(out->w + 64 * c, _mm512_add_epi8(expand8(entry + 8 * c, levels), delta));
+        store512(out->w + 64 * c, _mm512_add_epi8(expand8(entry + 2 * c, levels), delta));
     }
 }
 
 static void unpack_iq1_s_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq1_s *b = (const void *)block;
     const __m256i packed = _mm256_cvtepu16_epi32(load128(b->qh));
-    uint16_t entry[32];
+    uint64_t entry[8];
     uint32_t negative = 0;
+    UNROLL
     for (size_t s = 0; s < 8; s++) {
+        const uint8_t *q = b->qs + 4 * s;
         const uint32_t bits = (uint32_t)load_word(b->qh + 2 * s);
         negative |= (bits >> 15) * 15 << 4 * s;
-        for (size_t l = 0; l < 4; l++)
-            entry[4 * s + l] = iq1s_grid[b->qs[4 * s + l] | (bits >> 3 * l & 7) << 8];
+        entry[s] = fetch4(iq1s_grid, q[0] | (bits & 7) << 8, q[1] | (bits >> 3 & 7) << 8,
+                          q[2] | (bits >> 6 & 7) << 8, q[3] | (bits >> 9 & 7) << 8);
     }
     store_iq1(entry, negative, out);
     store_odd_scales(_mm256_and_si256(_mm256_srli_epi32(packed, 12), _mm256_set1_epi32(7)), out->scale);
@@ -220,12 +252,15 @@ static void unpack_iq1_s_avx512(const uint8_t *block, struct super_row *out) {
 
 static void unpack_iq1_m_avx512(const uint8_t *block, struct super_row *out) {
     const struct block_iq1_m *b = (const void *)block;
-    uint16_t entry[32];
+    uint64_t entry[8];
     uint32_t negative = 0;
-    for (size_t g = 0; g < 32; g++) {
-        const uint32_t high = b->qh[g / 2] >> 4 * (g % 2) & 15u;
-        entry[g] = iq1s_grid[b->qs[g] | (high & 7) << 8];
-        negative |= (high >> 3) << g;
+    UNROLL
+    for (size_t s = 0; s < 8; s++) {
+        const uint8_t *q = b->qs + 4 * s;
+        const uint32_t high = (uint32_t)load_word(b->qh + 2 * s);
+        entry[s] = fetch4(iq1s_grid, q[0] | (high & 7) << 8, q[1] | (high >> 4 & 7) << 8,
+                          q[2] | (high >> 8 & 7) << 8, q[3] | (high >> 12 & 7) << 8);
+        negative |= ((high >> 3 & 1) | (high >> 6 & 2) | (high >> 9 & 4) | (high >> 12 & 8)) << 4 * s;
     }
     store_iq1(entry, negative, out);
     for (size_t j = 0; j < 16; j++)

@@ -45,17 +45,20 @@ static inline void unpack_q3_K_avx512(const uint8_t *block, struct super_row *ou
 /* The 8 scales and 8 minima of 6 bits of Q4_K and Q5_K, each twice. Dwords 0 and 1 hold the first four of
  * either and, in their upper bits, bits 5 4 of the last four; dword 2 the low nibbles of those. */
 static inline void unpack_scales_q4_K(const uint8_t k[12], struct super_row *out) {
-    uint32_t w[3];
-    memcpy(w, k, sizeof w);
-    const uint32_t low = 0x3f3f3f3f, nibbles = 0x0f0f0f0f, top = 0x30303030;
-    const uint32_t scale_high = (w[2] & nibbles) | (w[0] >> 2 & top);
-    const uint32_t min_high = (w[2] >> 4 & nibbles) | (w[1] >> 2 & top);
-    const __m128i both = _mm_set_epi64x((long long)((uint64_t)min_high << 32 | (w[1] & low)),
-                                        (long long)((uint64_t)scale_high << 32 | (w[0] & low)));
-    const __m256i twice = _mm256_permutexvar_epi8(
-        _mm256_setr_epi64x(0x0303020201010000, 0x0707060605050404, 0x0b0b0a0a09090808, 0x0f0f0e0e0d0d0c0c),
-        _mm256_castsi128_si256(both));
-    store512(out->scale, _mm512_cvtepu8_epi16(twice)); /* and min behind it */
+    const __m128i packed = load128(k - 4);                                  /* after d and dmin */
+    const __m128i low = _mm_shuffle_epi32(packed, _MM_SHUFFLE(3, 2, 3, 1)); /* scales, minima: first, last */
+    const __m128i top = _mm_shuffle_epi32(packed, _MM_SHUFFLE(2, 2, 1, 1));
+    const __m128i shifted = _mm_srlv_epi32(low, _mm_setr_epi32(0, 0, 0, 4));
+    const __m128i low_bits = _mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f);
+    const __m128i top_bits = _mm_setr_epi32(0, 0x30303030, 0, 0x30303030);
+    const __m128i both =
+        _mm_or_si128(_mm_and_si128(shifted, low_bits), _mm_and_si128(_mm_srli_epi32(top, 2), top_bits));
+    /* Byte i / 2 to word i: all scales, and min behind them. */
+    const __m512i twice =
+        _mm512_set_epi64(0x000f000f000e000e, 0x000d000d000c000c, 0x000b000b000a000a, 0x0009000900080008,
+                         0x0007000700060006, 0x0005000500040004, 0x0003000300020002, 0x0001000100000000);
+    store512(out->scale,
+             _mm512_maskz_permutexvar_epi8(0x5555555555555555, twice, _mm512_castsi128_si512(both)));
 }
 
 static inline void unpack_q4_K_avx512(const uint8_t *block, struct super_row *out) {
@@ -141,8 +144,7 @@ void matmul_q5_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q5_K, d),
         .dmin_offset = offsetof(struct block_q5_K, dmin),
-        .kind = GEMM_WORDS_16_2,
-        .centre = 16,
+        .kind = GEMM_DWORDS_32,
         .has_min = true,
     };
     matmul_super_avx512(type, w, row_bytes, n_rows, x, y, y_stride);
@@ -155,7 +157,7 @@ void matmul_q6_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
         .unpack = unpack_q6_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q6_K, d),
-        .kind = GEMM_WORDS_8,
+        .kind = GEMM_DWORDS_16,
         .offset = 32,
         .centre = 32,
     };

@@ -6,6 +6,9 @@
 
 #include "kernels/kernels.h"
 
+/* float.c */
+kernel_matmul matmul_f32_avx512, matmul_f16_avx512, matmul_bf16_avx512;
+
 /* block32.c */
 kernel_matmul matmul_q4_0_avx512, matmul_q4_1_avx512, matmul_q5_0_avx512, matmul_q5_1_avx512,
     matmul_q8_0_avx512, matmul_iq4_nl_avx512, matmul_mxfp4_avx512;
@@ -20,5 +23,24 @@ kernel_matmul matmul_iq4_xs_avx512, matmul_iq3_s_avx512, matmul_iq3_xxs_avx512, 
 
 /* ternary.c */
 kernel_matmul matmul_tq1_0_avx512, matmul_tq2_0_avx512;
+
+/* elementwise.c */
+void silu_mul_avx512(const float *gate, const float *up, float *y, size_t n);
+void softmax_avx512(float *x, size_t n);
+
+/* attention.c */
+void attn_scores_f32_avx512(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
+void attn_scores_f16_avx512(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
+void attn_softmax_avx512(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
+                         size_t head_dim);
+void attn_values_f32_avx512(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
+                            float *o);
+void attn_values_f16_avx512(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
+                            float *o);
+
+/* attention_q8.c */
+void attn_scores_q8_0_avx512(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
+void attn_values_q8_0_avx512(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
+                             float *o);
 
 #endif

@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: MIT
  * Private to kernels/avx512. For each super-block of eight rows: unpack the rows to unsigned bytes and 16-bit
  * scales in L1, then for every token add a row's products to 16 lanes, bring eight rows to one vector with a
- * row in each lane, and take the float step. So a row is unpacked once for any number of tokens, and the sums
- * of all tokens are kept in y. */
+ * row in each lane, and take the float step. So a row is unpacked once for any number of tokens. */
 #ifndef QUERN_KERNELS_AVX512_SUPER_H
 #define QUERN_KERNELS_AVX512_SUPER_H
 
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/gemm.h"
 #include "kernels/kernels.h"
+#include "kernels/tile.h"
 
 /* The sub-scales of super-block `at` for each 16 values. */
 TEMPLATE __m256i sub_scales(const struct acts *x, size_t at) {
@@ -77,14 +77,13 @@ TEMPLATE __m256 add_super(int offset, bool has_min, const struct super_row row[8
     return _mm256_fmadd_ps(_mm256_set1_ps(x->d[at]), sum, acc);
 }
 
-/* Rows [r, r + n_out), n_out <= 8, of all tokens. next: the tile that is prefetched meanwhile, or NULL. */
-TEMPLATE void tile_super(struct gemm_super_type type, const uint8_t *w, size_t row_bytes, size_t n_out,
-                         const struct acts *x, float *y, size_t y_stride, const uint8_t *next) {
+/* A tile times all tokens. */
+TEMPLATE void tile_super(struct gemm_super_type type, const struct tile *tile, const struct acts *x, float *y,
+                         size_t y_stride) {
     const size_t n_blocks = x->n / 256;
-    const __mmask8 lanes = (__mmask8)first_lanes(n_out);
+    float sums[GEMM_TOKENS][8];
     const uint8_t *block[8];
-    for (size_t r = 0; r < 8; r++) /* a last tile computes its last row several times */
-        block[r] = w + (r < n_out ? r : n_out - 1) * row_bytes;
+    memcpy(block, tile->row, sizeof block);
     for (size_t i = 0; i < n_blocks; i++) {
         struct super_row row[8];
         UNROLL
@@ -92,30 +91,31 @@ TEMPLATE void tile_super(struct gemm_super_type type, const uint8_t *w, size_t r
             type.unpack(block[r], &row[r]);
         const __m256 d = type.scales(block, type.d_offset);
         const __m256 dmin = type.has_min ? gather_f16(block, type.dmin_offset) : _mm256_setzero_ps();
-        if (next)
-            prefetch(next + i * 8 * type.block_bytes, 8 * type.block_bytes);
+        tile_prefetch(tile, i * type.block_bytes, type.block_bytes);
         for (size_t t = 0; t < x->n_tokens; t++) {
-            float *acc = y + t * y_stride;
-            const __m256 before = i ? _mm256_maskz_loadu_ps(lanes, acc) : _mm256_setzero_ps();
-            _mm256_mask_storeu_ps(
-                acc, lanes, add_super(type.offset, type.has_min, row, d, dmin, x, t * n_blocks + i, before));
+            const __m256 before = i ? _mm256_loadu_ps(sums[t]) : _mm256_setzero_ps();
+            _mm256_storeu_ps(sums[t],
+                             add_super(type.offset, type.has_min, row, d, dmin, x, t * n_blocks + i, before));
         }
         UNROLL
         for (size_t r = 0; r < 8; r++)
             block[r] += type.block_bytes;
     }
+    for (size_t t = 0; t < x->n_tokens; t++)
+        tile_store(tile, y + t * y_stride, sums[t]);
 }
 
 TEMPLATE void matmul_super_avx512(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
                                   size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
     if (x->n_tokens >= GEMM_TOKENS) {
-        gemm_super_avx512(&type, w, row_bytes, n_rows, x, y, y_stride);
+        /* A copy: what has its address taken is no constant to the templates below. */
+        const struct gemm_super_type gemm = type;
+        gemm_super_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
-    for (size_t r = 0; r < n_rows; r += 8) {
-        const size_t n_out = n_rows - r < 8 ? n_rows - r : 8;
-        const uint8_t *tile = w + r * row_bytes, *next = n_rows - r >= 16 ? tile + 8 * row_bytes : NULL;
-        tile_super(type, tile, row_bytes, n_out, x, y + r, y_stride, next);
+    for (size_t j = 0; j < tile_count(n_rows); j++) {
+        const struct tile tile = tile_at(w, row_bytes, n_rows, j);
+        tile_super(type, &tile, x, y, y_stride);
     }
 }
 

@@ -4,6 +4,9 @@
 #include "kernels/levels.h"
 
 void kernels_fill_avx512(struct kernels *k) {
+    k->matmul[TYPE_F32] = matmul_f32_avx512;
+    k->matmul[TYPE_F16] = matmul_f16_avx512;
+    k->matmul[TYPE_BF16] = matmul_bf16_avx512;
     k->matmul[TYPE_Q4_0] = matmul_q4_0_avx512;
     k->matmul[TYPE_Q4_1] = matmul_q4_1_avx512;
     k->matmul[TYPE_Q5_0] = matmul_q5_0_avx512;
@@ -26,4 +29,13 @@ void kernels_fill_avx512(struct kernels *k) {
     k->matmul[TYPE_IQ1_M] = matmul_iq1_m_avx512;
     k->matmul[TYPE_TQ1_0] = matmul_tq1_0_avx512;
     k->matmul[TYPE_TQ2_0] = matmul_tq2_0_avx512;
+    k->silu_mul = silu_mul_avx512;
+    k->softmax = softmax_avx512;
+    k->attn_scores[CACHE_F32] = attn_scores_f32_avx512;
+    k->attn_scores[CACHE_F16] = attn_scores_f16_avx512;
+    k->attn_softmax = attn_softmax_avx512;
+    k->attn_values[CACHE_F32] = attn_values_f32_avx512;
+    k->attn_values[CACHE_F16] = attn_values_f16_avx512;
+    k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_avx512;
+    k->attn_values[CACHE_Q8_0] = attn_values_q8_0_avx512;
 }

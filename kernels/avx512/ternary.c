@@ -9,31 +9,31 @@
 
 /* ---- Unpack ---- */
 
-/* The digits of 32 bytes that were multiplied by a power of 3: a byte is a fraction of 256 in base 3, and the
- * next digit the integer part of three times it. */
-TEMPLATE __m256i digits(__m512i bytes, __m512i power) {
-    const __m512i rest = _mm512_and_si512(_mm512_mullo_epi16(bytes, power), _mm512_set1_epi16(255));
-    const __m512i tripled = _mm512_mullo_epi16(rest, _mm512_set1_epi16(3));
-    return _mm512_cvtepi16_epi8(_mm512_srli_epi16(tripled, 8));
+/* A byte is a fraction of 256 in base 3: the next digit is the integer part of three times it, 1 from 86 and
+ * 2 from 171 on, and the rest is three times it modulo 256. */
+TEMPLATE __m512i first_digit(__m512i bytes) {
+    const __m512i one = _mm512_set1_epi8(1);
+    const __mmask64 is_1 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8(86));
+    const __mmask64 is_2 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)171));
+    const __m512i digit = _mm512_maskz_mov_epi8(is_1, one);
+    return _mm512_mask_add_epi8(digit, is_2, digit, one);
 }
 
 static inline void unpack_tq1_0_avx512(const uint8_t *block, struct super_row *out) {
-    static const int16_t powers[5] = { 1, 3, 9, 27, 81 };
     const struct block_tq1_0 *b = (const void *)block;
-    const __m512i first = _mm512_cvtepu8_epi16(load256(b->qs));
-    const __m512i second = _mm512_castsi256_si512(_mm256_cvtepu8_epi16(load128(b->qs + 32)));
-    int32_t last;
-    memcpy(&last, b->qh, sizeof last);
-    const __m512i third = _mm512_castsi256_si512(_mm256_cvtepu8_epi16(_mm_set1_epi32(last)));
+    /* 32 and 16 bytes of qs, 4 of qh behind them: five digits, or four, of each part in turn. */
+    __m512i bytes = _mm512_maskz_loadu_epi8(first_bytes(sizeof b->qs + sizeof b->qh), b->qs);
+    UNROLL
     for (size_t n = 0; n < 5; n++) {
-        const __m512i power = _mm512_set1_epi16(powers[n]);
-        store256(out->w + 32 * n, digits(first, power));
-        _mm_storeu_si128((__m128i *)(void *)(out->w + 160 + 16 * n),
-                         _mm256_castsi256_si128(digits(second, power)));
+        const __m512i digit = first_digit(bytes);
+        store256(out->w + 32 * n, _mm512_castsi512_si256(digit));
+        _mm_storeu_si128((__m128i *)(void *)(out->w + 160 + 16 * n), _mm512_extracti32x4_epi32(digit, 2));
+        if (n < 4) {
+            const int32_t last = _mm_cvtsi128_si32(_mm512_extracti32x4_epi32(digit, 3));
+            memcpy(out->w + 240 + 4 * n, &last, sizeof last);
+        }
+        bytes = _mm512_add_epi8(_mm512_add_epi8(bytes, bytes), bytes);
     }
-    const __m512i power =
-        _mm512_castsi256_si512(_mm256_setr_epi16(1, 1, 1, 1, 3, 3, 3, 3, 9, 9, 9, 9, 27, 27, 27, 27));
-    _mm_storeu_si128((__m128i *)(void *)(out->w + 240), _mm256_castsi256_si128(digits(third, power)));
     store256(out->scale, _mm256_set1_epi16(1));
 }
 

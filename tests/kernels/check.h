@@ -15,6 +15,9 @@ struct check {
     uint64_t seed;       /* of every function: its inputs do not depend on what ran before */
     const char *filter;  /* only functions whose name contains this; NULL: all */
     bool list, bench;
+    bool is_tiled; /* the level multiplies many tokens in another way than few: contents are checked with many
+                    */
+    bool is_emulated;  /* and takes its time: shapes are chosen, not all */
     char function[64]; /* the one being checked, empty between two */
     char what[160];    /* its present case, for messages */
     uint64_t random;

@@ -5,6 +5,7 @@
  * random and extreme inputs in memory that faults when left. --bench times instead, the scalar level too. */
 #include "tests/kernels/check.h"
 
+#include "kernels/amx/emulated.h"
 #include "kernels/cpu.h"
 #include "tests/support.h"
 
@@ -149,10 +150,23 @@ static void run_level(struct check *c, const char *level) {
         printf(")\n");
         return;
     }
+    c->is_tiled = strcmp(level, "amx") == 0;
     check_quantize(c);
     check_matmul(c);
     check_elementwise(c);
     check_attention(c);
+}
+
+/* The kernels of the AMX level in plain C: on machines without AMX the only way that they run, and everywhere
+ * with shapes that the level leaves to the one below. */
+static void run_emulated(struct check *c) {
+    c->got = c->want;
+    c->got.name = "amx-in-c";
+    kernels_fill_amx_emulated(&c->got);
+    if (!kernels_usable("amx"))
+        printf("%-8s is the only way to check the level amx here\n", c->got.name);
+    c->is_tiled = c->is_emulated = true;
+    check_matmul(c);
 }
 
 /* The value of an option --name=value, NULL if arg is another. */
@@ -205,6 +219,8 @@ int main(int argc, char **argv) {
     for (size_t i = c.bench ? 0 : 1; (level = kernels_level(i)); i++)
         if (!only || strcmp(level, only) == 0)
             run_level(&c, level);
+    if (!c.bench && (!only || strcmp(only, "amx-in-c") == 0))
+        run_emulated(&c);
     if (c.total_failures)
         fprintf(stderr, "%zu failures; repeat with --seed=%llu\n", c.total_failures,
                 (unsigned long long)c.seed);

@@ -1,0 +1,57 @@
+/* split.h - which tokens go to the tiles, and which to the level below.
+ * SPDX-License-Identifier: MIT
+ * Private to kernels/amx. A tile takes 16 tokens whether they are there or not, so a few are better off with
+ * the kernels of AVX-512. The emulation has no level below it: it takes all. */
+#ifndef QUERN_KERNELS_AMX_SPLIT_H
+#define QUERN_KERNELS_AMX_SPLIT_H
+
+#include "kernels/kernels.h"
+
+#ifdef AMX_EMULATED
+#    define BELOW(name) NULL
+#else
+#    include "kernels/avx512/level.h"
+#    define BELOW(name) name##_avx512
+#endif
+
+/* Where the tiles win (kernels/README.md): from how many tokens on, and how many more than a multiple of
+ * `group`, what the kernel takes at once, make it worth to fill up another group. */
+struct split {
+    kernel_matmul *below; /* for the others; NULL: there are none */
+    size_t group, least, least_rest;
+};
+
+/* The first tokens of n, which the tiles take. */
+static inline size_t tokens_for_tiles(const struct split *s, size_t n) {
+    const size_t rest = n % s->group;
+    if (!s->below)
+        return n;
+    if (n < s->least)
+        return 0;
+    return rest < s->least_rest ? n - rest : n;
+}
+
+/* Tokens of x from `begin` on. */
+static inline struct acts acts_from(const struct acts *x, size_t begin) {
+    const size_t skip = begin * x->n, sub_block = x->form == ACT_A256_16 ? 16 : 32;
+    struct acts part = *x;
+    part.n_tokens = x->n_tokens - begin;
+    part.q = x->q + skip;
+    part.d = x->d + skip / (x->form == ACT_A32 ? 32 : 256);
+    part.sum = x->sum ? x->sum + skip / 32 : NULL;
+    part.a = x->a ? x->a + skip / sub_block : NULL;
+    part.g16 = x->g16 ? x->g16 + skip / 16 : NULL;
+    part.g32 = x->g32 ? x->g32 + skip / 32 : NULL;
+    return part;
+}
+
+/* Multiply the tokens from `begin` on by the level below. */
+static inline void multiply_rest(const struct split *s, size_t begin, const uint8_t *w, size_t row_bytes,
+                                 size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
+    if (begin == x->n_tokens)
+        return;
+    const struct acts rest = acts_from(x, begin);
+    s->below(w, row_bytes, n_rows, &rest, y + begin * y_stride, y_stride);
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* table.c - the AMX level (tiles of bytes, over AVX-512): products with many tokens.
+ * SPDX-License-Identifier: MIT
+ * Compiled twice (tiles.h); the emulation fills a table for tests. */
+#include "kernels/amx/level.h"
+#include "kernels/levels.h"
+
+#ifdef AMX_EMULATED
+#    include "kernels/amx/emulated.h"
+#endif
+
+void AMX(kernels_fill)(struct kernels *k) {
+    k->matmul[TYPE_Q4_0] = AMX(matmul_q4_0);
+    k->matmul[TYPE_Q4_1] = AMX(matmul_q4_1);
+    k->matmul[TYPE_Q5_0] = AMX(matmul_q5_0);
+    k->matmul[TYPE_Q5_1] = AMX(matmul_q5_1);
+    k->matmul[TYPE_Q8_0] = AMX(matmul_q8_0);
+    k->matmul[TYPE_IQ4_NL] = AMX(matmul_iq4_nl);
+    k->matmul[TYPE_MXFP4] = AMX(matmul_mxfp4);
+    k->matmul[TYPE_Q2_K] = AMX(matmul_q2_K);
+    k->matmul[TYPE_Q3_K] = AMX(matmul_q3_K);
+    k->matmul[TYPE_Q4_K] = AMX(matmul_q4_K);
+    k->matmul[TYPE_Q5_K] = AMX(matmul_q5_K);
+    k->matmul[TYPE_Q6_K] = AMX(matmul_q6_K);
+    k->matmul[TYPE_IQ4_XS] = AMX(matmul_iq4_xs);
+}
