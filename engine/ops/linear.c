@@ -12,14 +12,14 @@ enum { MAX_FORMS = 2 };
  * take a while to get going: large chunks. With many, arithmetic is: smaller ones even out better. */
 enum { FEW_TOKENS = 8, MEMORY_CHUNK_BYTES = 4 << 20, ARITHMETIC_CHUNK_BYTES = 256 << 10 };
 
-/* Rows a worker takes at a time: a multiple of 32, the row panel of the kernels. */
+/* Rows a worker takes at a time: a multiple of 64, the largest row panel of the kernels. */
 static size_t chunk_rows(const struct worker *w, const struct matrix *m, size_t n_tokens) {
     bool is_few = n_tokens <= FEW_TOKENS;
     size_t by_bytes = (size_t)(is_few ? MEMORY_CHUNK_BYTES : ARITHMETIC_CHUNK_BYTES) / m->row_bytes;
     size_t n_shares = is_few ? w->n : 4 * (size_t)w->n;
     size_t by_workers = (m->n_out + n_shares - 1) / n_shares;
     size_t rows = by_bytes < by_workers ? by_bytes : by_workers;
-    return rows / 32 * 32 + 32;
+    return rows / 64 * 64 + 64;
 }
 
 static size_t collect_forms(const struct linear *outputs, size_t n_outputs, enum act_form forms[MAX_FORMS]) {
