@@ -118,7 +118,7 @@ function(quern_add_test name)
         add_dependencies(${name} quern_cli)
         add_test(NAME ${name} COMMAND ${QUERN_TEST_LAUNCHER} $<TARGET_FILE:${name}> ${arg_ARGS})
     endif()
-    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" SKIP_RETURN_CODE 77 TIMEOUT 900
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" SKIP_RETURN_CODE 77 TIMEOUT 2700
                                             ENVIRONMENT "${QUERN_TEST_ENVIRONMENT}")
 endfunction()
 
