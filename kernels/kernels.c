@@ -130,3 +130,17 @@ size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens) {
 void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory) {
     place(acts, form, n, n_tokens, memory);
 }
+
+struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens) {
+    const size_t skip = begin * acts->n, sub_block = acts->form == ACT_A256_16 ? 16 : 32;
+    struct acts part = *acts;
+    part.n_tokens = n_tokens;
+    part.x = acts->x ? acts->x + skip : NULL;
+    part.q = acts->q ? acts->q + skip : NULL;
+    part.d = acts->d ? acts->d + skip / (acts->form == ACT_A32 ? 32 : 256) : NULL;
+    part.sum = acts->sum ? acts->sum + skip / 32 : NULL;
+    part.a = acts->a ? acts->a + skip / sub_block : NULL;
+    part.g16 = acts->g16 ? acts->g16 + skip / 16 : NULL;
+    part.g32 = acts->g32 ? acts->g32 + skip / 32 : NULL;
+    return part;
+}

@@ -57,6 +57,8 @@ struct acts {
 size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens);
 /* Point the arrays of acts into memory [acts_bytes], 64-byte aligned. For ACT_F32 set x yourself. */
 void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory);
+/* Tokens [begin, begin + n_tokens) of acts, in place. */
+struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens);
 
 /* ---- Attention ----
  * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,

@@ -73,6 +73,12 @@ static inline __m512i dot_words_at(__m512i acc, __m512i a, const void *b) {
     return acc;
 }
 
+/* The same with a pair of words in memory for all lanes. */
+static inline __m512i dot_words_broadcast(__m512i acc, __m512i a, const void *pair) {
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(a), "m"(*(const int32_t *)pair));
+    return acc;
+}
+
 /* Zero that is not copied from a register that holds it, as GCC likes to: a copy of 64 bytes takes an
  * arithmetic unit, this idiom none. */
 static inline __m512i zero512(void) {
