@@ -6,6 +6,7 @@
 #ifndef QUERN_KERNELS_AVX512_GEMM_H
 #define QUERN_KERNELS_AVX512_GEMM_H
 
+#include "kernels/avx512/gemv.h"
 #include "kernels/kernels.h"
 
 #include <immintrin.h>
@@ -86,6 +87,7 @@ void gemm_blocks_avx512(const struct gemm_block_type *type, const uint8_t *w, si
 struct gemm_super_type {
     size_t block_bytes;
     unpack_super_row *unpack;
+    gemv_function *gemv; /* for one token; NULL: as for a few */
     scales_function *scales;
     size_t d_offset, dmin_offset; /* of f16 in a block */
     size_t scale_values;          /* that share a scale: 16 or 32 */

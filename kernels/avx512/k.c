@@ -126,6 +126,7 @@ void matmul_q4_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q4_K),
         .unpack = unpack_q4_K_avx512,
+        .gemv = gemv_q4_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q4_K, d),
         .dmin_offset = offsetof(struct block_q4_K, dmin),
@@ -140,6 +141,7 @@ void matmul_q5_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q5_K),
         .unpack = unpack_q5_K_avx512,
+        .gemv = gemv_q5_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q5_K, d),
         .dmin_offset = offsetof(struct block_q5_K, dmin),
