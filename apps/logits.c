@@ -221,6 +221,7 @@ static enum quern_status print_json(const struct logits_run *r, struct quern_err
         json_put(o, "output", json_text(r->s->output, strlen(r->s->output)), &failed);
     json_put(o, "isa", json_string(r->info.isa), &failed);
     json_put(o, "threads", json_integer(quern_session_n_threads(r->session)), &failed);
+    json_put(o, "threads_batch", json_integer(quern_session_n_threads_batch(r->session)), &failed);
     json_put(o, "cache_type_k", json_string(cache_types[r->s->cache_k]), &failed);
     json_put(o, "cache_type_v", json_string(cache_types[r->s->cache_v]), &failed);
     json_put(o, "n", json_integer((json_int_t)r->n), &failed);

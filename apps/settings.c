@@ -48,6 +48,14 @@ const struct option engine_options[ENGINE_OPTIONS] = {
       .offset = offsetof(struct engine_settings, n_threads),
       .help = "threads to compute with; 0: the variable QUERN_THREADS, else one for each physical core that "
               "this process may use, fewer for a model of a few megabytes" },
+    { .names = { "-tb", "--threads-batch" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .max = MAX_THREADS,
+      .offset = offsetof(struct engine_settings, n_threads_batch),
+      .help =
+          "threads for several tokens at once, as in a prompt; 0: as -t, or if that is not given either one "
+          "for each physical core" },
     { .names = { "-b", "--batch-size" },
       .kind = OPTION_INTEGER,
       .metavar = "N",
@@ -295,5 +303,6 @@ enum quern_status apply_engine_settings(const struct engine_settings *engine,
                                         struct quern_session_options *options, struct quern_error *err) {
     options->n_batch = (size_t)engine->n_batch;
     options->interrupt = interrupted;
+    options->n_threads_batch = (unsigned)engine->n_threads_batch;
     return thread_count(engine->n_threads, &options->n_threads, err);
 }

@@ -158,6 +158,9 @@ struct quern_session_options {
     size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
     size_t n_batch;     /* tokens evaluated at once inside, 1..65536; default 512. Memory grows with it */
     unsigned n_threads; /* 0 (default): quern_default_threads(), fewer for a model of a few megabytes */
+    /* For several tokens at once, as in a prompt; 0 (default): n_threads if that is given, else
+     * quern_default_threads(), fewer for a model under a megabyte. */
+    unsigned n_threads_batch;
     enum quern_cache_type cache_k, cache_v; /* default F16 */
     /* Asked between batches and layers of a long evaluation, on the calling thread; true stops it with
      * QUERN_INTERRUPTED and leaves the session as before the call. NULL: not asked. */
@@ -194,7 +197,9 @@ QUERN_API enum quern_status quern_session_eval(struct quern_session *session, co
 /* Tokens in the cache, and how many it can hold. */
 QUERN_API size_t quern_session_position(const struct quern_session *session);
 QUERN_API size_t quern_session_n_ctx(const struct quern_session *session);
+/* Threads in use for one token, and for several. */
 QUERN_API unsigned quern_session_n_threads(const struct quern_session *session);
+QUERN_API unsigned quern_session_n_threads_batch(const struct quern_session *session);
 /* Forget all tokens from position on; position <= the current one, else QUERN_RANGE. */
 QUERN_API enum quern_status quern_session_rewind(struct quern_session *session, size_t position,
                                                  struct quern_error *err);

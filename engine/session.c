@@ -19,14 +19,15 @@ static const enum cache_type cache_types[] = {
 /* ---- Options ---- */
 
 /* A thread that has less than this to read for a token gains less than the barriers of a step cost, and on
- * a busy machine loses much: 4 MiB take some 0.3 ms, the hundred barriers of ten layers 0.02 to 1 ms. */
-enum { MIN_BYTES_PER_THREAD = 4 << 20 };
+ * a busy machine loses much: 4 MiB take some 0.3 ms, the sixty barriers of ten layers 0.01 to 1 ms. A batch
+ * does several times the work between two barriers. */
+enum { MIN_BYTES_PER_THREAD = 4 << 20, MIN_BATCH_BYTES_PER_THREAD = 512 << 10 };
 
-static unsigned useful_threads(const struct quern_model *m) {
+static unsigned useful_threads(const struct quern_model *m, uint64_t min_bytes) {
     struct quern_model_info info;
     quern_model_get_info(m, &info);
     unsigned most = quern_default_threads();
-    uint64_t useful = info.tensor_bytes / MIN_BYTES_PER_THREAD;
+    uint64_t useful = info.tensor_bytes / min_bytes;
     return useful < 1 ? 1 : useful < most ? (unsigned)useful : most;
 }
 
@@ -45,6 +46,9 @@ static enum quern_status complete_options(const struct quern_model *m,
         return fail(err, QUERN_RANGE, "n_batch = %zu (allowed: 1 to %d)", o->n_batch, MAX_BATCH);
     if (o->n_threads > MAX_THREADS)
         return fail(err, QUERN_RANGE, "n_threads = %u (allowed: 0 to %d)", o->n_threads, MAX_THREADS);
+    if (o->n_threads_batch > MAX_THREADS)
+        return fail(err, QUERN_RANGE, "n_threads_batch = %u (allowed: 0 to %d)", o->n_threads_batch,
+                    MAX_THREADS);
     size_t n_types = sizeof cache_types / sizeof *cache_types;
     if ((size_t)o->cache_k >= n_types || (size_t)o->cache_v >= n_types)
         return fail(err, QUERN_RANGE, "unknown cache type (allowed: F16, F32, Q8_0)");
@@ -53,8 +57,10 @@ static enum quern_status complete_options(const struct quern_model *m,
         return fail(err, QUERN_UNSUPPORTED,
                     "a Q8_0 cache needs heads of a multiple of 32 values, this model's have %zu and %zu",
                     m->hp.head_dim_k, m->hp.head_dim_v);
+    if (!o->n_threads_batch)
+        o->n_threads_batch = o->n_threads ? o->n_threads : useful_threads(m, MIN_BATCH_BYTES_PER_THREAD);
     if (!o->n_threads)
-        o->n_threads = useful_threads(m);
+        o->n_threads = useful_threads(m, MIN_BYTES_PER_THREAD);
     if (o->n_batch > o->n_ctx)
         o->n_batch = o->n_ctx;
     return QUERN_OK;
@@ -129,17 +135,24 @@ static void *take_acts(struct arena *a, size_t n_in, size_t n) {
     return take(a, n, most + ALIGN); /* acts_bytes rounds each of its arrays once */
 }
 
+static struct input_memory take_input(struct arena *a, size_t n_embd, size_t n_in, size_t n) {
+    return (struct input_memory){ .normed = take_floats(a, n, n_embd),
+                                  .acts = { take_acts(a, n_in, n), take_acts(a, n_in, n) } };
+}
+
+static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
+
+/* own_input: [threads], NULL while counting. */
 static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,
-                          struct scratch *b) {
+                          struct input_memory *own_input, struct scratch *b) {
     const struct hparams *hp = &m->hp;
     struct layer_shape w = widest(m);
     size_t n = o->n_batch;
     size_t q = w.n_head * hp->head_dim_k, attn = w.n_head * hp->head_dim_v;
     size_t n_ffn = hp->n_expert ? n * hp->n_expert_used : n; /* rows of the feed-forward block */
-    size_t n_in = hp->n_embd > w.n_ff ? hp->n_embd : w.n_ff;
+    size_t n_in = largest(largest(hp->n_embd, w.n_ff), attn);
     *b = (struct scratch){
         .x = take_floats(a, n, hp->n_embd),
-        .normed = take_floats(a, n, hp->n_embd),
         .q = take_floats(a, n, q),
         .k = take_floats(a, n, w.n_head_kv * hp->head_dim_k),
         .v = take_floats(a, n, w.n_head_kv * hp->head_dim_v),
@@ -148,9 +161,15 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .gate = take_floats(a, n_ffn, w.n_ff),
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
-        .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn),
-                  take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
+        .input = take_input(a, hp->n_embd, n_in, n_ffn),
+        .own_input = own_input,
     };
+    for (size_t i = 0; i < largest(o->n_threads, o->n_threads_batch); i++) {
+        struct input_memory own =
+            take_input(a, largest(hp->n_embd, OWN_INPUT_VALUES), largest(n_in, OWN_INPUT_VALUES), 1);
+        if (own_input)
+            own_input[i] = own;
+    }
     size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
     b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
     b->attn_outputs = take_floats(a, n_partials, hp->head_dim_v);
@@ -167,7 +186,7 @@ static enum quern_status measure(const struct quern_model *m, const struct quern
     struct arena cache = { 0 }, work = { 0 };
     struct scratch unused;
     place_caches(m, o, &cache, NULL);
-    place_scratch(m, o, &work, &unused);
+    place_scratch(m, o, &work, NULL, &unused);
     if (cache.overflow || work.overflow)
         return fail(err, QUERN_RANGE,
                     "n_ctx = %zu with n_batch = %zu needs more memory than can be addressed", o->n_ctx,
@@ -218,8 +237,9 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     struct arena cache = { .memory = allocate_zeroed(cache_bytes, &s->cache_memory) };
     struct arena work = { .memory = allocate_zeroed(work_bytes, &s->work_memory) };
     s->caches = calloc(m->hp.n_layer, sizeof *s->caches);
-    s->pool = pool_open(o.n_threads);
-    if (!cache.memory || !work.memory || !s->caches || !s->pool) {
+    s->own_input = calloc(largest(o.n_threads, o.n_threads_batch), sizeof *s->own_input);
+    s->pool = pool_open();
+    if (!cache.memory || !work.memory || !s->caches || !s->own_input || !s->pool) {
         quern_session_close(s);
         return fail(err, QUERN_MEMORY,
                     "out of memory: a session of %zu tokens takes %zu MiB of cache and %zu MiB "
@@ -227,7 +247,7 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
                     o.n_ctx, cache_bytes >> 20, work_bytes >> 20);
     }
     place_caches(m, &o, &cache, s->caches);
-    place_scratch(m, &o, &work, &s->scratch);
+    place_scratch(m, &o, &work, s->own_input, &s->scratch);
     *out = s;
     return QUERN_OK;
 }
@@ -237,6 +257,7 @@ void quern_session_close(struct quern_session *s) {
         return;
     pool_close(s->pool);
     free(s->caches);
+    free(s->own_input);
     free(s->cache_memory);
     free(s->work_memory);
     free(s);
@@ -245,6 +266,7 @@ void quern_session_close(struct quern_session *s) {
 size_t quern_session_position(const struct quern_session *s) { return s->position; }
 size_t quern_session_n_ctx(const struct quern_session *s) { return s->options.n_ctx; }
 unsigned quern_session_n_threads(const struct quern_session *s) { return s->options.n_threads; }
+unsigned quern_session_n_threads_batch(const struct quern_session *s) { return s->options.n_threads_batch; }
 
 enum quern_status quern_session_rewind(struct quern_session *s, size_t position, struct quern_error *err) {
     if (position > s->position)
@@ -301,7 +323,8 @@ enum quern_status quern_session_eval(struct quern_session *session, const int32_
             step.n_logits = begin + n - from;
             step.logits = logits + (from - first_logit) * n_vocab;
         }
-        pool_run(session->pool, run_forward, &step);
+        unsigned n_threads = n > 1 ? session->options.n_threads_batch : session->options.n_threads;
+        pool_run(session->pool, n_threads, run_forward, &step);
         if (step.stop)
             return fail(err, QUERN_INTERRUPTED, "evaluation was interrupted");
     }

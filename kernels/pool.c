@@ -15,7 +15,6 @@ enum { SPIN_PAUSES = 1000, CACHE_LINE = 64 };
 
 /* What one thread writes while others spin on another field lies at least a cache line apart. */
 struct pool {
-    unsigned n_threads;
     char pad0[CACHE_LINE];
     atomic_uint n_arrived;
     char pad1[CACHE_LINE];
@@ -28,12 +27,10 @@ struct pool {
     pthread_cond_t woken;
 };
 
-struct pool *pool_open(unsigned n_threads) {
-    assert(n_threads >= 1);
+struct pool *pool_open(void) {
     struct pool *pool = malloc(sizeof *pool);
     if (!pool)
         return NULL;
-    pool->n_threads = n_threads;
     atomic_init(&pool->n_arrived, 0);
     atomic_init(&pool->generation, 0);
     atomic_init(&pool->n_sleeping, 0);
@@ -58,8 +55,6 @@ void pool_close(struct pool *pool) {
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
 }
-
-unsigned pool_n_threads(const struct pool *pool) { return pool->n_threads; }
 
 static inline void cpu_pause(void) {
 #if defined(__x86_64__)
@@ -110,14 +105,15 @@ void pool_barrier(struct worker *w) {
     sleep_until_generation_leaves(pool, generation);
 }
 
-void pool_run(struct pool *pool, void (*body)(struct worker *w, void *arg), void *arg) {
-    if (pool->n_threads == 1) {
+void pool_run(struct pool *pool, unsigned n_threads, void (*body)(struct worker *w, void *arg), void *arg) {
+    assert(n_threads >= 1);
+    if (n_threads == 1) {
         struct worker w = { .pool = pool, .id = 0, .n = 1 };
         pool_barrier(&w);
         body(&w, arg);
         return;
     }
-#pragma omp parallel num_threads(pool->n_threads)
+#pragma omp parallel num_threads(n_threads)
     {
         struct worker w = { .pool = pool,
                             .id = (unsigned)omp_get_thread_num(),

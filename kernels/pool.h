@@ -21,14 +21,13 @@ struct worker {
 
 enum { POOL_DEALS = 8 }; /* deals that may be opened between two barriers */
 
-/* n_threads >= 1. NULL if memory is short. */
-struct pool *pool_open(unsigned n_threads);
+/* NULL if memory is short. */
+struct pool *pool_open(void);
 void pool_close(struct pool *pool); /* accepts NULL */
-unsigned pool_n_threads(const struct pool *pool);
 
-/* Call body on every thread of the team and return when all have returned. The system may grant fewer
- * threads than asked for; worker.n tells. All must pass the same barriers. Not for two callers at once. */
-void pool_run(struct pool *pool, void (*body)(struct worker *w, void *arg), void *arg);
+/* Call body on n_threads >= 1 threads and return when all have returned. The system may grant fewer threads
+ * than asked for; worker.n tells. All must pass the same barriers. Not for two callers at once. */
+void pool_run(struct pool *pool, unsigned n_threads, void (*body)(struct worker *w, void *arg), void *arg);
 
 void pool_barrier(struct worker *w);
 

@@ -326,6 +326,7 @@ static enum quern_status measure(struct bench *b, struct bench_test *t, struct q
     t->samples_ns = calloc((size_t)b->s->n_repetitions, sizeof *t->samples_ns);
     if (!t->samples_ns)
         return fail_memory(err, (size_t)b->s->n_repetitions * sizeof *t->samples_ns);
+    b->probe.n_threads = t->n_prompt > 1 ? b->report.n_threads_batch : b->report.n_threads;
     enum quern_status st = b->s->limits ? limits_measure(&b->probe, &t->before, err) : QUERN_OK;
     if (!st)
         st = repeat(b, t, err);
@@ -366,6 +367,7 @@ static void describe(struct bench *b) {
     r->probe = &b->probe;
     r->n_batch = b->n_batch;
     r->n_threads = quern_session_n_threads(b->session);
+    r->n_threads_batch = quern_session_n_threads_batch(b->session);
     r->type_k = cache_types[b->s->cache_k];
     r->type_v = cache_types[b->s->cache_v];
     cpu_name(r->cpu, sizeof r->cpu);
@@ -376,8 +378,7 @@ static enum quern_status bench(struct bench *b, struct quern_error *err) {
     if (!st)
         st = open_session(b, err);
     if (!st)
-        st = limits_open(&b->probe, b->gguf, b->info.isa, b->workload.kind,
-                         quern_session_n_threads(b->session), err);
+        st = limits_open(&b->probe, b->gguf, b->info.isa, b->workload.kind, err);
     if (st)
         return st;
     describe(b);

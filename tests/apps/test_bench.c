@@ -44,6 +44,7 @@ static void json_has_every_field(void **state) {
         "n_batch",
         "n_ubatch",
         "n_threads",
+        "n_threads_batch",
         "type_k",
         "type_v",
         "n_prompt",
@@ -116,6 +117,7 @@ static void the_hash_depends_only_on_the_model_and_its_tokens(void **state) {
     (void)state;
     static const struct run runs[] = {
         { .args = { BENCH, "-p", "9", "-n", "0", "-t", "1" } },
+        { .args = { BENCH, "-p", "9", "-n", "0", "-t", "1", "-tb", "3" } },
         { .args = { BENCH, "-p", "9", "-n", "0", "-t", "2" } },
         { .args = { BENCH, "-p", "9", "-n", "0", "-t", "1", "--isa", "scalar" } },
         { .args = { BENCH, "-p", "9", "-n", "0", "-b", "4", "--no-warmup" } },

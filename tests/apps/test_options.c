@@ -34,6 +34,7 @@ static const struct {
         "-ctk, --cache-type-k",
         "-ctv, --cache-type-v",
         "-t, --threads",
+        "-tb, --threads-batch",
         "-b, --batch-size",
         "--isa",
         "-q, --quiet",
@@ -46,8 +47,8 @@ static const struct {
         "-q, --quiet" } },
     { "logits",
       { "-m, --model", "--ids", "-o, --output", "--split", "-c, --ctx-size", "-ctk, --cache-type-k",
-        "-ctv, --cache-type-v", "--json", "-t, --threads", "-b, --batch-size", "--isa", "-q, --quiet",
-        "-v, --verbose" } },
+        "-ctv, --cache-type-v", "--json", "-t, --threads", "-tb, --threads-batch", "-b, --batch-size",
+        "--isa", "-q, --quiet", "-v, --verbose" } },
     { "inspect", { "MODEL, -m, --model", "--tensors", "--all", "-c, --ctx-size", "--strict", "--json" } },
     { "quantize", { "IN", "OUT", "TYPE", "--allow-requantize", "-t, --threads", "-q, --quiet" } },
 };
