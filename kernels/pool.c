@@ -166,3 +166,19 @@ unsigned pool_deal(struct worker *w) {
 size_t pool_take(struct worker *w, unsigned deal, size_t chunk) {
     return atomic_fetch_add_explicit(&w->pool->next[deal], chunk, memory_order_relaxed);
 }
+
+size_t pool_take_guided(struct worker *w, unsigned deal, const struct guide *g, size_t *begin) {
+    atomic_size_t *next = &w->pool->next[deal];
+    size_t at = atomic_load_explicit(next, memory_order_relaxed), n;
+    do {
+        if (at >= g->n)
+            return 0;
+        size_t left = g->n - at, share = left / (2 * (size_t)w->n);
+        n = share > g->most ? g->most : share < g->least ? g->least : share;
+        n = n / g->unit * g->unit + (n % g->unit || !n ? g->unit : 0);
+        n = n < left ? n : left;
+    } while (!atomic_compare_exchange_weak_explicit(next, &at, at + n, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    *begin = at;
+    return n;
+}

@@ -43,4 +43,13 @@ static inline void pool_share(const struct worker *w, size_t n, size_t *begin, s
 unsigned pool_deal(struct worker *w);
 size_t pool_take(struct worker *w, unsigned deal, size_t chunk);
 
+/* Chunks that shrink: half of an equal share of what is left, so that all end together even if a thread was
+ * stopped, but large ones at first. Multiples of unit but for the last; before that is applied at least
+ * `least` and at most `most`. */
+struct guide {
+    size_t n, unit, least, most;
+};
+/* Items from *begin on; 0: all are taken. */
+size_t pool_take_guided(struct worker *w, unsigned deal, const struct guide *g, size_t *begin);
+
 #endif

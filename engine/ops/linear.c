@@ -11,18 +11,22 @@
 enum { MAX_FORMS = 2 };
 
 /* How much a worker takes at a time. With few tokens memory is the limit, and kernels read it in streams that
- * take a while to get going: large chunks. With many, arithmetic is: smaller ones even out better. */
-enum { FEW_TOKENS = 8, MEMORY_CHUNK_BYTES = 4 << 20, ARITHMETIC_CHUNK_BYTES = 256 << 10 };
+ * take a while to get going: large chunks, the last ones not below 1 MB if there is so much for each worker.
+ * With many, arithmetic is, and outputs should still be in the cache when they are added or gated: smaller
+ * ones. */
+enum { FEW_TOKENS = 8, MEMORY_CHUNK_BYTES = 1 << 20, ARITHMETIC_CHUNK_BYTES = 256 << 10 };
+/* Chunks are whole panels of the kernels, of 64 rows at most; fewer where many workers share few rows. */
+enum { MAX_PANEL = 64, MIN_PANEL = 8, CHUNKS_PER_WORKER = 4 };
 
-/* Rows a worker takes at a time, of one matrix or of two of the same height: a multiple of 64, the largest
- * row panel of the kernels. */
-static size_t chunk_rows(const struct worker *w, size_t n_rows, size_t row_bytes, size_t n_tokens) {
+/* For the rows of one matrix, or of two of the same height. */
+static struct guide guide_rows(const struct worker *w, size_t n_rows, size_t row_bytes, size_t n_tokens) {
     bool is_few = n_tokens <= FEW_TOKENS;
+    size_t n_chunks = CHUNKS_PER_WORKER * (size_t)w->n, unit = MAX_PANEL;
+    while (unit > MIN_PANEL && unit * n_chunks > n_rows)
+        unit /= 2;
     size_t by_bytes = (size_t)(is_few ? MEMORY_CHUNK_BYTES : ARITHMETIC_CHUNK_BYTES) / row_bytes;
-    size_t n_shares = is_few ? w->n : 4 * (size_t)w->n;
-    size_t by_workers = (n_rows + n_shares - 1) / n_shares;
-    size_t rows = by_bytes < by_workers ? by_bytes : by_workers;
-    return rows / 64 * 64 + 64;
+    size_t least = by_bytes < n_rows / n_chunks ? by_bytes : n_rows / n_chunks;
+    return (struct guide){ n_rows, unit, least, is_few ? n_rows : least };
 }
 
 /* ---- The input ---- */
@@ -93,10 +97,9 @@ static void multiply_rows(const struct step *s, const struct matrix *m, const st
 static void multiply(struct worker *w, const struct step *s, const struct acts *acts,
                      const struct linear *out) {
     const struct matrix *m = out->matrix;
-    size_t chunk = chunk_rows(w, m->n_out, m->row_bytes, acts->n_tokens);
+    const struct guide rows = guide_rows(w, m->n_out, m->row_bytes, acts->n_tokens);
     unsigned deal = pool_deal(w);
-    for (size_t begin; (begin = pool_take(w, deal, chunk)) < m->n_out;) {
-        size_t n = m->n_out - begin < chunk ? m->n_out - begin : chunk;
+    for (size_t begin, n; (n = pool_take_guided(w, deal, &rows, &begin));) {
         multiply_rows(s, m, acts, begin, n, out->y);
         for (size_t t = 0; t < acts->n_tokens; t++) {
             float *y = out->y + t * m->n_out + begin;
@@ -126,11 +129,11 @@ void op_gated(struct worker *w, const struct step *s, struct input in, size_t n_
     need_form(&p, gate->type);
     need_form(&p, up->type);
     prepare(w, s, in, n_tokens, gate->n_in, &p);
-    size_t n_ff = gate->n_out, chunk = chunk_rows(w, n_ff, gate->row_bytes + up->row_bytes, n_tokens);
+    size_t n_ff = gate->n_out;
+    const struct guide rows = guide_rows(w, n_ff, gate->row_bytes + up->row_bytes, n_tokens);
     float *other = s->scratch->up;
     unsigned deal = pool_deal(w);
-    for (size_t begin; (begin = pool_take(w, deal, chunk)) < n_ff;) {
-        size_t n = n_ff - begin < chunk ? n_ff - begin : chunk;
+    for (size_t begin, n; (n = pool_take_guided(w, deal, &rows, &begin));) {
         multiply_rows(s, gate, acts_for(&p, gate), begin, n, y);
         multiply_rows(s, up, acts_for(&p, up), begin, n, other);
         for (size_t t = 0; t < n_tokens; t++) {
