@@ -209,12 +209,14 @@ enum quern_status quern_session_memory(const struct quern_model *m,
     return QUERN_OK;
 }
 
-/* Zeroed memory of which only the pages in use become resident, aligned to ALIGN. *raw is to be freed. */
-static uint8_t *allocate_zeroed(size_t bytes, void **raw) {
-    size_t padded;
-    if (!size_add(bytes, ALIGN, &padded) || !(*raw = calloc(padded, 1)))
-        return NULL;
-    return (uint8_t *)*raw + (ALIGN - (uintptr_t)*raw % ALIGN) % ALIGN;
+/* The cache of a head is written from its beginning on, in the order of positions: with huge pages a short
+ * text would take a page of every head, so only caches in which a head has several. */
+static enum page_size cache_pages(const struct quern_model *m, size_t cache_bytes) {
+    enum { HUGE_PAGES_BYTES = 4 << 20 };
+    size_t n_heads = 0;
+    for (size_t l = 0; l < m->hp.n_layer; l++)
+        n_heads += 2 * m->layers[l].shape.n_head_kv;
+    return cache_bytes / n_heads >= HUGE_PAGES_BYTES ? PAGES_HUGE : PAGES_SMALL;
 }
 
 /* ---- Open and close ---- */
@@ -234,12 +236,13 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     s->key_type = cache_types[o.cache_k];
     s->value_type = cache_types[o.cache_v];
     s->n_tiles = n_cache_tiles(&o);
-    struct arena cache = { .memory = allocate_zeroed(cache_bytes, &s->cache_memory) };
-    struct arena work = { .memory = allocate_zeroed(work_bytes, &s->work_memory) };
+    bool has_memory = pages_map(cache_bytes, cache_pages(m, cache_bytes), &s->cache_memory) &&
+                      pages_map(work_bytes, PAGES_HUGE, &s->work_memory);
+    struct arena cache = { .memory = s->cache_memory.data }, work = { .memory = s->work_memory.data };
     s->caches = calloc(m->hp.n_layer, sizeof *s->caches);
     s->own_input = calloc(largest(o.n_threads, o.n_threads_batch), sizeof *s->own_input);
     s->pool = pool_open();
-    if (!cache.memory || !work.memory || !s->caches || !s->own_input || !s->pool) {
+    if (!has_memory || !s->caches || !s->own_input || !s->pool) {
         quern_session_close(s);
         return fail(err, QUERN_MEMORY,
                     "out of memory: a session of %zu tokens takes %zu MiB of cache and %zu MiB "
@@ -248,6 +251,7 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     }
     place_caches(m, &o, &cache, s->caches);
     place_scratch(m, &o, &work, s->own_input, &s->scratch);
+    prefault_weights(m, s->pool, o.n_threads_batch);
     *out = s;
     return QUERN_OK;
 }
@@ -258,8 +262,8 @@ void quern_session_close(struct quern_session *s) {
     pool_close(s->pool);
     free(s->caches);
     free(s->own_input);
-    free(s->cache_memory);
-    free(s->work_memory);
+    pages_unmap(&s->cache_memory);
+    pages_unmap(&s->work_memory);
     free(s);
 }
 

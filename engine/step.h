@@ -4,6 +4,7 @@
 #define QUERN_ENGINE_STEP_H
 
 #include "engine/arch.h"
+#include "engine/memory.h"
 
 /* Keys and values of one layer. Keys: [n_head_kv][n_tiles][head_dim_k][ATTN_TILE]; values:
  * [n_head_kv][n_tiles * ATTN_TILE][head_dim_v]. */
@@ -62,11 +63,11 @@ struct quern_session {
     struct quern_session_options options;
     enum cache_type key_type, value_type;
     struct pool *pool;
-    size_t n_tiles;                   /* of ATTN_TILE positions, per kv head */
-    size_t position;                  /* tokens in the cache */
-    struct layer_cache *caches;       /* [n_layer] */
-    struct input_memory *own_input;   /* [threads] */
-    void *cache_memory, *work_memory; /* as allocated */
+    size_t n_tiles;                 /* of ATTN_TILE positions, per kv head */
+    size_t position;                /* tokens in the cache */
+    struct layer_cache *caches;     /* [n_layer] */
+    struct input_memory *own_input; /* [threads] */
+    struct pages cache_memory, work_memory;
     struct scratch scratch;
 };
 
