@@ -206,7 +206,7 @@ static enum quern_status open_session(struct completion *c, struct quern_error *
     if (!st)
         st = quern_session_memory(c->model, options, &c->cache_bytes, &c->work_bytes, err);
     if (!st)
-        st = quern_session_open(c->model, options, &c->session, err);
+        st = start_session(c->model, options, &c->s->messages, &c->session, err);
     if (!st)
         st = check_context(c, err);
     c->load_ms += now_ms() - start;

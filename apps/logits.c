@@ -134,7 +134,7 @@ static enum quern_status open_session(struct logits_run *r, struct quern_error *
         return fail(err, QUERN_CONTEXT, "%s: has %zu ids, the context %zu; use -c %zu", s->ids, r->n,
                     options.n_ctx, r->n);
     enum quern_status st = apply_engine_settings(&s->engine, &options, err);
-    return st ? st : quern_session_open(r->model, &options, &r->session, err);
+    return st ? st : start_session(r->model, &options, &s->messages, &r->session, err);
 }
 
 /* Logits are many: 128k a token in some models. Without --split as many tokens are fed at a time as give a

@@ -1,4 +1,4 @@
-/* memory.h - large memory straight from the system, and pages of the weights.
+/* memory.h - large memory straight from the system, and pages of files.
  * SPDX-License-Identifier: MIT */
 #ifndef QUERN_ENGINE_MEMORY_H
 #define QUERN_ENGINE_MEMORY_H
@@ -6,9 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct quern_model;
-struct pool;
 
 /* Zeroed memory, aligned to a page. A page becomes resident when it is first written, on the node of the
  * thread that does. */
@@ -26,9 +23,11 @@ enum page_size {
 bool pages_map(size_t bytes, enum page_size size, struct pages *out);
 void pages_unmap(struct pages *pages); /* accepts zeroed ones */
 
-/* Have those pages of the weights that are in the system's cache mapped, by n_threads threads, and start
- * reading the others, so that the first token pays for neither. Nothing is done where memory has no room for
- * the file. */
-void prefault_weights(const struct quern_model *m, struct pool *pool, unsigned n_threads);
+/* Have those of the pages mapped that are in the system's cache, and start reading the others, which places
+ * them on the node of the calling thread. */
+void prefault(const uint8_t *data, size_t bytes);
+
+/* What the system can give without taking from others, in bytes; SIZE_MAX if it does not tell. */
+size_t available_memory(void);
 
 #endif

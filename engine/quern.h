@@ -64,10 +64,23 @@ QUERN_API unsigned quern_default_threads(void);
 
 struct quern_model;
 
+/* What to do on a machine with several memory nodes. Threads are bound to the CPUs of their node, the calling
+ * thread while it is in quern_session_open() and quern_session_eval(). Where there is one node nothing is
+ * done. Needs Linux and a build with libnuma. */
+enum quern_numa {
+    QUERN_NUMA_NONE = 0,   /* nothing: the system decides */
+    QUERN_NUMA_DISTRIBUTE, /* threads on all nodes in turn; each node reads its part of the rows of every
+                            * matrix, and others' when its own are done. Parts that are not in memory yet come
+                            * to the node that reads them, what is there stays where it is */
+    QUERN_NUMA_ISOLATE,    /* all threads on the node on which the process started */
+    QUERN_NUMA_MIRROR,     /* threads on all nodes, each with its own copy of the weights */
+};
+
 struct quern_model_options {
     /* Kernel level to use: a name from quern_isa_name(). NULL: the best one this CPU has. A level that
      * the build or the CPU lacks is an error, never replaced. */
     const char *isa;
+    enum quern_numa numa; /* of all its sessions; default none */
     /* Called during open with one line about each thing that is odd but harmless (extra tensors, a norm
      * in a quantized type). NULL: not told. */
     void (*note)(void *user, const char *text);
@@ -79,8 +92,9 @@ QUERN_API void quern_model_defaults(struct quern_model_options *options);
 /* Map the GGUF file at path (for a split model: its first part) and check everything that running it
  * relies on: metadata ranges, tensor types, shapes. Weights are used from the mapping, nothing is read
  * but metadata, norms and biases.
- * Errors: QUERN_IO, QUERN_FORMAT, QUERN_UNSUPPORTED (architecture, tensor type), QUERN_RANGE (isa),
- * QUERN_MEMORY. *out is set only on success; quern_model_close() releases it, after its sessions. */
+ * Errors: QUERN_IO, QUERN_FORMAT, QUERN_UNSUPPORTED (architecture, tensor type, numa), QUERN_RANGE (isa),
+ * QUERN_MEMORY (also when a node has no room for its copy). *out is set only on success; quern_model_close()
+ * releases it, after its sessions. */
 QUERN_API enum quern_status quern_model_open(const char *path, const struct quern_model_options *options,
                                              struct quern_model **out, struct quern_error *err);
 /* The same over the bytes of a file in memory, which stay the caller's and must outlive the model. name
@@ -200,6 +214,9 @@ QUERN_API size_t quern_session_n_ctx(const struct quern_session *session);
 /* Threads in use for one token, and for several. */
 QUERN_API unsigned quern_session_n_threads(const struct quern_session *session);
 QUERN_API unsigned quern_session_n_threads_batch(const struct quern_session *session);
+/* What was done about memory nodes, one line; "" without quern_model_options.numa. Lives as long as the
+ * session. */
+QUERN_API const char *quern_session_numa(const struct quern_session *session);
 /* Forget all tokens from position on; position <= the current one, else QUERN_RANGE. */
 QUERN_API enum quern_status quern_session_rewind(struct quern_session *session, size_t position,
                                                  struct quern_error *err);

@@ -26,7 +26,10 @@ enum { MIN_BYTES_PER_THREAD = 4 << 20, MIN_BATCH_BYTES_PER_THREAD = 512 << 10 };
 static unsigned useful_threads(const struct quern_model *m, uint64_t min_bytes) {
     struct quern_model_info info;
     quern_model_get_info(m, &info);
+    const struct placement *p = &m->placement;
     unsigned most = quern_default_threads();
+    if (p->mode == QUERN_NUMA_ISOLATE) /* the node's part of them */
+        most = most * numa_n_cpus(&p->topology, p->mode) / numa_n_cpus(&p->topology, QUERN_NUMA_NONE);
     uint64_t useful = info.tensor_bytes / min_bytes;
     return useful < 1 ? 1 : useful < most ? (unsigned)useful : most;
 }
@@ -221,6 +224,17 @@ static enum page_size cache_pages(const struct quern_model *m, size_t cache_byte
 
 /* ---- Open and close ---- */
 
+/* Bind the threads and have the weights ready. */
+static void settle(struct quern_session *s) {
+    struct numa_affinity callers;
+    bool binds = placement_binds(&s->model->placement);
+    if (binds)
+        numa_get_affinity(&callers);
+    placement_settle(s->model, s->pool, &s->plan_batch, s->numa, sizeof s->numa);
+    if (binds)
+        numa_set_affinity(&callers);
+}
+
 enum quern_status quern_session_open(const struct quern_model *m, const struct quern_session_options *options,
                                      struct quern_session **out, struct quern_error *err) {
     struct quern_session_options o;
@@ -251,7 +265,11 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     }
     place_caches(m, &o, &cache, s->caches);
     place_scratch(m, &o, &work, s->own_input, &s->scratch);
-    prefault_weights(m, s->pool, o.n_threads_batch);
+    placement_plan(&m->placement, o.n_threads, &s->plan);
+    placement_plan(&m->placement, o.n_threads_batch, &s->plan_batch);
+    if (s->plan.n_nodes > 1 || m->placement.mode == QUERN_NUMA_MIRROR)
+        numa_interleave(&m->placement.topology, s->cache_memory.data, s->cache_memory.bytes);
+    settle(s);
     *out = s;
     return QUERN_OK;
 }
@@ -271,6 +289,8 @@ size_t quern_session_position(const struct quern_session *s) { return s->positio
 size_t quern_session_n_ctx(const struct quern_session *s) { return s->options.n_ctx; }
 unsigned quern_session_n_threads(const struct quern_session *s) { return s->options.n_threads; }
 unsigned quern_session_n_threads_batch(const struct quern_session *s) { return s->options.n_threads_batch; }
+
+const char *quern_session_numa(const struct quern_session *s) { return s->numa; }
 
 enum quern_status quern_session_rewind(struct quern_session *s, size_t position, struct quern_error *err) {
     if (position > s->position)
@@ -302,14 +322,13 @@ static enum quern_status check_tokens(const struct quern_session *s, const int32
 
 static void run_forward(struct worker *w, void *arg) {
     struct step *s = arg;
+    if (placement_binds(&s->model->placement))
+        numa_bind_thread(&s->model->placement.topology, s->plan->node_of_thread[w->id]);
     s->model->arch->forward(w, s);
 }
 
-enum quern_status quern_session_eval(struct quern_session *session, const int32_t *tokens, size_t n_tokens,
-                                     float *logits, size_t n_logits, struct quern_error *err) {
-    enum quern_status st = check_tokens(session, tokens, n_tokens, n_logits, err);
-    if (st)
-        return st;
+static enum quern_status eval(struct quern_session *session, const int32_t *tokens, size_t n_tokens,
+                              float *logits, size_t n_logits, struct quern_error *err) {
     size_t n_vocab = session->model->hp.n_vocab, first_logit = n_tokens - n_logits;
     for (size_t begin = 0, n; begin < n_tokens; begin += n) {
         n = n_tokens - begin < session->options.n_batch ? n_tokens - begin : session->options.n_batch;
@@ -319,6 +338,7 @@ enum quern_status quern_session_eval(struct quern_session *session, const int32_
             .kernels = &session->model->kernels,
             .session = session,
             .scratch = &session->scratch,
+            .plan = n > 1 ? &session->plan_batch : &session->plan,
             .tokens = tokens + begin,
             .n_tokens = n,
             .position = session->position + begin,
@@ -327,11 +347,25 @@ enum quern_status quern_session_eval(struct quern_session *session, const int32_
             step.n_logits = begin + n - from;
             step.logits = logits + (from - first_logit) * n_vocab;
         }
-        unsigned n_threads = n > 1 ? session->options.n_threads_batch : session->options.n_threads;
-        pool_run(session->pool, n_threads, run_forward, &step);
+        pool_run(session->pool, step.plan->n_threads, run_forward, &step);
         if (step.stop)
             return fail(err, QUERN_INTERRUPTED, "evaluation was interrupted");
     }
     session->position += n_tokens;
     return QUERN_OK;
+}
+
+enum quern_status quern_session_eval(struct quern_session *session, const int32_t *tokens, size_t n_tokens,
+                                     float *logits, size_t n_logits, struct quern_error *err) {
+    enum quern_status st = check_tokens(session, tokens, n_tokens, n_logits, err);
+    struct numa_affinity callers;
+    bool binds = placement_binds(&session->model->placement);
+    if (st)
+        return st;
+    if (binds)
+        numa_get_affinity(&callers);
+    st = eval(session, tokens, n_tokens, logits, n_logits, err);
+    if (binds)
+        numa_set_affinity(&callers);
+    return st;
 }

@@ -68,6 +68,8 @@ struct quern_session {
     struct layer_cache *caches;     /* [n_layer] */
     struct input_memory *own_input; /* [threads] */
     struct pages cache_memory, work_memory;
+    struct numa_plan plan, plan_batch; /* for one token, and for several */
+    char numa[512];                    /* what was done about memory nodes */
     struct scratch scratch;
 };
 
@@ -77,6 +79,7 @@ struct step {
     const struct kernels *kernels;
     struct quern_session *session;
     const struct scratch *scratch;
+    const struct numa_plan *plan;
     const int32_t *tokens;
     size_t n_tokens, position;
     float *logits; /* [n_logits][n_vocab] of the last n_logits tokens */

@@ -116,16 +116,17 @@ static void sleep_until_generation_leaves(struct pool *pool, unsigned generation
 
 void pool_barrier(struct worker *w) {
     struct pool *pool = w->pool;
+    unsigned n_opened = w->i_deal; /* by all */
     w->i_deal = 0;
     if (w->n == 1) {
-        for (size_t i = 0; i < POOL_DEALS; i++)
+        for (size_t i = 0; i < n_opened; i++)
             atomic_store_explicit(&pool->next[i], 0, memory_order_relaxed);
         return;
     }
     unsigned generation = atomic_load_explicit(&pool->generation, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&pool->n_arrived, 1, memory_order_acq_rel) + 1 == w->n) {
         /* Everybody is here, so nobody holds a deal. */
-        for (size_t i = 0; i < POOL_DEALS; i++)
+        for (size_t i = 0; i < n_opened; i++)
             atomic_store_explicit(&pool->next[i], 0, memory_order_relaxed);
         atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
         atomic_store(&pool->generation, generation + 1);
@@ -143,8 +144,8 @@ void pool_barrier(struct worker *w) {
 void pool_run(struct pool *pool, unsigned n_threads, void (*body)(struct worker *w, void *arg), void *arg) {
     assert(n_threads >= 1);
     if (n_threads == 1) {
-        struct worker w = { .pool = pool, .id = 0, .n = 1 };
-        pool_barrier(&w);
+        struct worker w = { .pool = pool, .id = 0, .n = 1, .i_deal = POOL_DEALS };
+        pool_barrier(&w); /* all deals start at zero */
         body(&w, arg);
         return;
     }
@@ -152,8 +153,9 @@ void pool_run(struct pool *pool, unsigned n_threads, void (*body)(struct worker 
     {
         struct worker w = { .pool = pool,
                             .id = (unsigned)omp_get_thread_num(),
-                            .n = (unsigned)omp_get_num_threads() };
-        pool_barrier(&w); /* deals start at zero */
+                            .n = (unsigned)omp_get_num_threads(),
+                            .i_deal = POOL_DEALS };
+        pool_barrier(&w); /* all deals start at zero */
         body(&w, arg);
     }
 }
@@ -173,7 +175,7 @@ size_t pool_take_guided(struct worker *w, unsigned deal, const struct guide *g, 
     do {
         if (at >= g->n)
             return 0;
-        size_t left = g->n - at, share = left / (2 * (size_t)w->n);
+        size_t left = g->n - at, share = left / (2 * (size_t)g->n_workers);
         n = share > g->most ? g->most : share < g->least ? g->least : share;
         n = n / g->unit * g->unit + (n % g->unit || !n ? g->unit : 0);
         n = n < left ? n : left;

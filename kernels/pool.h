@@ -19,7 +19,7 @@ struct worker {
     unsigned i_deal; /* deals opened since the last barrier */
 };
 
-enum { POOL_DEALS = 8 }; /* deals that may be opened between two barriers */
+enum { POOL_DEALS = 64 }; /* deals that may be opened between two barriers */
 
 /* NULL if memory is short. */
 struct pool *pool_open(void);
@@ -47,6 +47,7 @@ size_t pool_take(struct worker *w, unsigned deal, size_t chunk);
  * stopped, but large ones at first. Multiples of unit but for the last; before that is applied at least
  * `least` and at most `most`. */
 struct guide {
+    unsigned n_workers; /* that take from this deal, more or less */
     size_t n, unit, least, most;
 };
 /* Items from *begin on; 0: all are taken. */

@@ -241,7 +241,7 @@ static enum quern_status open_session(struct bench *b, struct quern_error *err) 
     enum quern_status st = apply_engine_settings(&s->engine, &options, err);
     const double start = now_ms();
     if (!st)
-        st = quern_session_open(b->model, &options, &b->session, err);
+        st = start_session(b->model, &options, &s->messages, &b->session, err);
     b->report.load_ms += now_ms() - start;
     if (st)
         return st;

@@ -4,30 +4,12 @@
  * once for all matrices of the group (q, k, v). Recipes mix types with at most two forms in a group. What
  * follows a product row by row (bias, residual, gating) is done by the worker that has just computed the
  * rows, while they are in its cache, so that only complete outputs are waited for. */
+#include "engine/ops/deal.h"
 #include "engine/ops/ops.h"
 
 #include <assert.h>
 
 enum { MAX_FORMS = 2 };
-
-/* How much a worker takes at a time. With few tokens memory is the limit, and kernels read it in streams that
- * take a while to get going: large chunks, the last ones not below 1 MB if there is so much for each worker.
- * With many, arithmetic is, and outputs should still be in the cache when they are added or gated: smaller
- * ones. */
-enum { FEW_TOKENS = 8, MEMORY_CHUNK_BYTES = 1 << 20, ARITHMETIC_CHUNK_BYTES = 256 << 10 };
-/* Chunks are whole panels of the kernels, of 64 rows at most; fewer where many workers share few rows. */
-enum { MAX_PANEL = 64, MIN_PANEL = 8, CHUNKS_PER_WORKER = 4 };
-
-/* For the rows of one matrix, or of two of the same height. */
-static struct guide guide_rows(const struct worker *w, size_t n_rows, size_t row_bytes, size_t n_tokens) {
-    bool is_few = n_tokens <= FEW_TOKENS;
-    size_t n_chunks = CHUNKS_PER_WORKER * (size_t)w->n, unit = MAX_PANEL;
-    while (unit > MIN_PANEL && unit * n_chunks > n_rows)
-        unit /= 2;
-    size_t by_bytes = (size_t)(is_few ? MEMORY_CHUNK_BYTES : ARITHMETIC_CHUNK_BYTES) / row_bytes;
-    size_t least = by_bytes < n_rows / n_chunks ? by_bytes : n_rows / n_chunks;
-    return (struct guide){ n_rows, unit, least, is_few ? n_rows : least };
-}
 
 /* ---- The input ---- */
 
@@ -89,18 +71,19 @@ static void prepare(struct worker *w, const struct step *s, struct input in, siz
 
 /* ---- Products ---- */
 
-static void multiply_rows(const struct step *s, const struct matrix *m, const struct acts *acts, size_t begin,
-                          size_t n, float *y) {
-    s->kernels->matmul[m->type](m->data + begin * m->row_bytes, m->row_bytes, n, acts, y + begin, m->n_out);
+static void multiply_rows(struct worker *w, const struct step *s, const struct matrix *m,
+                          const struct acts *acts, size_t begin, size_t n, float *y) {
+    const uint8_t *rows = near_weights(w, s, m) + begin * m->row_bytes;
+    s->kernels->matmul[m->type](rows, m->row_bytes, n, acts, y + begin, m->n_out);
 }
 
 static void multiply(struct worker *w, const struct step *s, const struct acts *acts,
                      const struct linear *out) {
     const struct matrix *m = out->matrix;
-    const struct guide rows = guide_rows(w, m->n_out, m->row_bytes, acts->n_tokens);
-    unsigned deal = pool_deal(w);
-    for (size_t begin, n; (n = pool_take_guided(w, deal, &rows, &begin));) {
-        multiply_rows(s, m, acts, begin, n, out->y);
+    struct row_deal rows;
+    deal_rows(w, s, m->n_out, m->row_bytes, acts->n_tokens, &rows);
+    for (size_t begin, n; (n = take_rows(w, &rows, &begin));) {
+        multiply_rows(w, s, m, acts, begin, n, out->y);
         for (size_t t = 0; t < acts->n_tokens; t++) {
             float *y = out->y + t * m->n_out + begin;
             if (out->bias)
@@ -113,7 +96,7 @@ static void multiply(struct worker *w, const struct step *s, const struct acts *
 
 void op_linear(struct worker *w, const struct step *s, struct input in, size_t n_tokens,
                const struct linear *outputs, size_t n_outputs) {
-    assert(n_outputs <= POOL_DEALS);
+    assert(n_outputs <= MAX_OUTPUTS);
     struct prepared p = { .n_forms = 0 };
     for (size_t i = 0; i < n_outputs; i++)
         need_form(&p, outputs[i].matrix->type);
@@ -126,16 +109,16 @@ void op_linear(struct worker *w, const struct step *s, struct input in, size_t n
 void op_gated(struct worker *w, const struct step *s, struct input in, size_t n_tokens,
               const struct matrix *gate, const struct matrix *up, float *y) {
     struct prepared p = { .n_forms = 0 };
+    struct row_deal rows;
     need_form(&p, gate->type);
     need_form(&p, up->type);
     prepare(w, s, in, n_tokens, gate->n_in, &p);
     size_t n_ff = gate->n_out;
-    const struct guide rows = guide_rows(w, n_ff, gate->row_bytes + up->row_bytes, n_tokens);
     float *other = s->scratch->up;
-    unsigned deal = pool_deal(w);
-    for (size_t begin, n; (n = pool_take_guided(w, deal, &rows, &begin));) {
-        multiply_rows(s, gate, acts_for(&p, gate), begin, n, y);
-        multiply_rows(s, up, acts_for(&p, up), begin, n, other);
+    deal_rows(w, s, n_ff, gate->row_bytes + up->row_bytes, n_tokens, &rows);
+    for (size_t begin, n; (n = take_rows(w, &rows, &begin));) {
+        multiply_rows(w, s, gate, acts_for(&p, gate), begin, n, y);
+        multiply_rows(w, s, up, acts_for(&p, up), begin, n, other);
         for (size_t t = 0; t < n_tokens; t++) {
             float *row = y + t * n_ff + begin;
             s->kernels->silu_mul(row, other + t * n_ff + begin, row, n);

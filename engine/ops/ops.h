@@ -12,6 +12,8 @@
 
 #include "engine/step.h"
 
+#include <assert.h>
+
 /* x [n_tokens][n_embd] = rows of the embedding matrix, and the step's cosines and sines. */
 void op_embed(struct worker *w, const struct step *s, float *x);
 
@@ -21,8 +23,10 @@ struct input {
     const float *gain; /* [n_in]; NULL: x as it is */
 };
 
-/* y [n_tokens][n_out] = in * matrix^T + bias, for up to POOL_DEALS matrices that share their input. With a
+/* y [n_tokens][n_out] = in * matrix^T + bias, for up to MAX_OUTPUTS matrices that share their input. With a
  * residual [n_tokens][n_out], which is not the input, y is added to that too. */
+enum { MAX_OUTPUTS = 4 };
+static_assert(MAX_OUTPUTS * NUMA_MAX_NODES <= POOL_DEALS, "a deal for each matrix and node");
 struct linear {
     const struct matrix *matrix;
     const float *bias; /* [n_out]; NULL: none */

@@ -37,6 +37,7 @@ static const struct {
         "-tb, --threads-batch",
         "-b, --batch-size",
         "--isa",
+        "--numa",
         "-q, --quiet",
         "-v, --verbose",
         "default 256",
@@ -48,7 +49,7 @@ static const struct {
     { "logits",
       { "-m, --model", "--ids", "-o, --output", "--split", "-c, --ctx-size", "-ctk, --cache-type-k",
         "-ctv, --cache-type-v", "--json", "-t, --threads", "-tb, --threads-batch", "-b, --batch-size",
-        "--isa", "-q, --quiet", "-v, --verbose" } },
+        "--isa", "--numa", "-q, --quiet", "-v, --verbose" } },
     { "inspect", { "MODEL, -m, --model", "--tensors", "--all", "-c, --ctx-size", "--strict", "--json" } },
     { "quantize", { "IN", "OUT", "TYPE", "--allow-requantize", "-t, --threads", "-q, --quiet" } },
 };

@@ -40,8 +40,9 @@ static void take_all(struct worker *w, void *arg) {
 static void guided_chunks_cover_every_item_once(void **state) {
     (void)state;
     static const struct guide guides[] = {
-        { 1, 64, 0, 1 },        { 63, 64, 16, 63 },      { 64, 64, 64, 64 },   { 1000, 8, 1, 1000 },
-        { 4096, 64, 100, 200 }, { 4999, 16, 700, 4999 }, { 5000, 1, 0, 5000 }, { 100, 64, 100, 100 },
+        { 2, 1, 64, 0, 1 },      { 2, 63, 64, 16, 63 },     { 2, 64, 64, 64, 64 },
+        { 2, 1000, 8, 1, 1000 }, { 2, 4096, 64, 100, 200 }, { 2, 4999, 16, 700, 4999 },
+        { 2, 5000, 1, 0, 5000 }, { 2, 100, 64, 100, 100 },
     };
     for (size_t i = 0; i < N_TEAMS; i++)
         for (size_t j = 0; j < sizeof guides / sizeof *guides; j++) {
@@ -64,7 +65,7 @@ static void guided_chunks_shrink(void **state) {
     (void)state;
     struct pool *pool = pool_open();
     struct worker w = { .pool = pool, .n = 2 };
-    const struct guide g = { 1024, 8, 16, 1024 };
+    const struct guide g = { 2, 1024, 8, 16, 1024 };
     size_t begin, n, last = pool_take_guided(&w, 0, &g, &begin);
     assert_int_equal(last, 256); /* half of the share of two */
     for (; (n = pool_take_guided(&w, 0, &g, &begin)); last = n)
