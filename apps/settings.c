@@ -334,5 +334,8 @@ enum quern_status start_session(const struct quern_model *model, const struct qu
     const char *numa = quern_session_numa(*out);
     if (*numa && !messages->quiet)
         complain("numa: %s", numa);
+    if (messages->verbose)
+        complain("%u threads, %u for batches; by default as many as %s allow", quern_session_n_threads(*out),
+                 quern_session_n_threads_batch(*out), quern_threads_limit());
     return QUERN_OK;
 }

@@ -57,8 +57,10 @@ QUERN_API const char *quern_isa_name(size_t i);
 /* Whether this CPU and operating system can run that level. */
 QUERN_API bool quern_isa_usable(const char *name);
 /* Threads to use when nothing is asked for: physical cores that this process may use (affinity, cgroup
- * quota), at least 1. */
+ * quota of this control group and those above), the fast ones where cores differ in kind; at least 1. */
 QUERN_API unsigned quern_default_threads(void);
+/* What sets that number: "physical cores", "the control group's CPU quota" and the like. */
+QUERN_API const char *quern_threads_limit(void);
 
 /* ---- Models ---- */
 
