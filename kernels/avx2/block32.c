@@ -8,7 +8,7 @@
  * the sum of x. Signed weights are |w| times x with the sign of w: 2 * 128 * 127 = 32512, also for the -128
  * that Q8_0 allows, because x is never -128. */
 #include "kernels/avx2/bytes.h"
-#include "kernels/avx2/gemm.h"
+#include "kernels/avx2/gemm_inner.h"
 #include "kernels/avx2/level.h"
 #include "kernels/tile.h"
 
@@ -50,8 +50,9 @@ static inline __m256i unpack_iq4_nl_avx2(const uint8_t *block) {
     return lookup(unpack_nibbles(block + offsetof(struct block_iq4_nl, qs)), iq4_levels);
 }
 
+/* 12 more than the doubled values. */
 static inline __m256i unpack_mxfp4_avx2(const uint8_t *block) {
-    static const int8_t levels[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+    static const int8_t levels[16] = { 12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0 };
     return lookup(unpack_nibbles(block + offsetof(struct block_mxfp4, qs)), levels);
 }
 
@@ -75,8 +76,8 @@ struct type32 {
     size_t block_bytes;
     unpack32_function *unpack;
     scales_function *scales; /* at offset 0 of a block */
-    enum panel_kind kind;    /* PANEL_SIGNED: unpack gives signed weights; otherwise quants, from which */
-    int offset;              /* is subtracted */
+    bool is_signed;          /* unpack gives signed weights; otherwise quants, */
+    int offset;              /* from which this is subtracted */
     size_t min_offset;       /* of the f16 minimum in a block; 0: there is none */
 };
 
@@ -100,7 +101,7 @@ TEMPLATE void dot_blocks(struct type32 type, const uint8_t *const row[8], size_t
             const __m256i w = type.unpack(row[4 * half + r] + at), w_abs = _mm256_abs_epi8(w);
             UNROLL
             for (size_t t = 0; t < n_tokens; t++)
-                u[t][r] = dot32(type.kind == PANEL_SIGNED, w, w_abs, load256(q + t * n));
+                u[t][r] = dot32(type.is_signed, w, w_abs, load256(q + t * n));
         }
         UNROLL
         for (size_t t = 0; t < n_tokens; t++)
@@ -146,50 +147,34 @@ TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct a
     }
 }
 
-/* Blocks [i, i + n_blocks) of 16 rows, the last row several times if there are fewer. */
-TEMPLATE void fill_panel(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_out, size_t i,
-                         size_t n_blocks, struct panel *p) {
-    int8_t bytes[PANEL_ROWS][PANEL_VALUES] = { 0 };
-    const uint8_t *row[PANEL_ROWS];
-    for (size_t r = 0; r < PANEL_ROWS; r++) {
-        row[r] = w + (r < n_out ? r : n_out - 1) * row_bytes;
+/* The fill of struct gemm_block_type. */
+TEMPLATE void fill_panel(struct type32 type, const uint8_t *const row[8], size_t i, size_t n_blocks,
+                         size_t half, struct panel *p) {
+    int8_t bytes[8][PANEL_VALUES] = { 0 };
+    for (size_t r = 0; r < 8; r++)
         for (size_t b = 0; b < n_blocks; b++)
-            _mm256_storeu_si256((__m256i *)(void *)(bytes[r] + 32 * b),
-                                type.unpack(row[r] + (i + b) * type.block_bytes));
+            store256(bytes[r] + 32 * b, type.unpack(row[r] + (i + b) * type.block_bytes));
+    if (type.is_signed) {
+        int16_t words[8][PANEL_VALUES];
+        for (size_t r = 0; r < 8; r++)
+            for (size_t k = 0; k < PANEL_VALUES; k += 16)
+                store256(words[r] + k, _mm256_cvtepi8_epi16(load128(bytes[r] + k)));
+        panel_fill_words_avx2(p, half, words[0], sizeof words[0]);
+    } else {
+        panel_fill_weights_avx2(p, half, bytes[0], sizeof bytes[0]);
     }
-    panel_fill_weights(p, bytes[0], sizeof bytes[0]);
     for (size_t b = 0; b < n_blocks; b++) {
         const size_t at = (i + b) * type.block_bytes;
-        for (size_t half = 0; half < 2; half++) {
-            _mm256_store_ps(p->d[b] + 8 * half, type.scales(row + 8 * half, at));
-            if (type.min_offset)
-                _mm256_store_ps(p->m[b] + 8 * half, gather8_f16(row + 8 * half, at + type.min_offset));
-        }
+        _mm256_store_ps(p->d[b] + 8 * half, type.scales(row, at));
+        if (type.min_offset)
+            _mm256_store_ps(p->m[b] + 8 * half, gather8_f16(row, at + type.min_offset));
     }
 }
 
-TEMPLATE void gemm32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                     const struct acts *x, float *y, size_t y_stride) {
-    enum { PANEL_BLOCKS = PANEL_VALUES / 32 };
-    const size_t n_blocks = x->n / 32;
-    struct panel p;
-    for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {
-        const size_t n_out = n_rows - r < PANEL_ROWS ? n_rows - r : PANEL_ROWS;
-        for (size_t i = 0; i < n_blocks; i += PANEL_BLOCKS) {
-            const size_t n = n_blocks - i < PANEL_BLOCKS ? n_blocks - i : PANEL_BLOCKS;
-            fill_panel(type, w + r * row_bytes, row_bytes, n_out, i, n, &p);
-            const struct panel_job job = { &p,       x,           y + r,
-                                           y_stride, n_out,       i,
-                                           n,        type.offset, type.min_offset != 0 };
-            panel_multiply_blocks(type.kind, &job);
-        }
-    }
-}
-
-TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                       const struct acts *x, float *y, size_t y_stride) {
+TEMPLATE void matmul32(struct type32 type, const struct gemm_block_type *gemm, const uint8_t *w,
+                       size_t row_bytes, size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
     if (x->n_tokens >= GEMM_TOKENS) {
-        gemm32(type, w, row_bytes, n_rows, x, y, y_stride);
+        gemm_blocks_avx2(gemm, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
     for (size_t j = 0; j < tile_count(n_rows); j++) {
@@ -204,60 +189,103 @@ TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, s
 
 /* ---- The types ---- */
 
+static inline struct type32 type_q4_0(void) {
+    return (struct type32){ sizeof(struct block_q4_0), unpack_q4_0_avx2, gather8_f16, false, 8, 0 };
+}
+
+static void fill_q4_0(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q4_0(), row, i, n_blocks, half, p);
+}
+
 void matmul_q4_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q4_0), unpack_q4_0_avx2, gather8_f16, PANEL_UNSIGNED_15, 8, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_q4_0, inner_blocks_by_8_avx2, false, 8 };
+    matmul32(type_q4_0(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static inline struct type32 type_q4_1(void) {
+    return (struct type32){ sizeof(struct block_q4_1),     unpack_q4_1_avx2, gather8_f16, false, 0,
+                            offsetof(struct block_q4_1, m) };
+}
+
+static void fill_q4_1(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q4_1(), row, i, n_blocks, half, p);
 }
 
 void matmul_q4_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q4_1),     unpack_q4_1_avx2, gather8_f16, PANEL_UNSIGNED_15, 0,
-        offsetof(struct block_q4_1, m)
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_q4_1, inner_blocks_by_8_min_avx2, false, 0 };
+    matmul32(type_q4_1(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static inline struct type32 type_q5_0(void) {
+    return (struct type32){ sizeof(struct block_q5_0), unpack_q5_0_avx2, gather8_f16, false, 16, 0 };
+}
+
+static void fill_q5_0(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q5_0(), row, i, n_blocks, half, p);
 }
 
 void matmul_q5_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q5_0), unpack_q5_0_avx2, gather8_f16, PANEL_UNSIGNED_31, 16, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_q5_0, inner_blocks_by_4_avx2, false, 16 };
+    matmul32(type_q5_0(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static inline struct type32 type_q5_1(void) {
+    return (struct type32){ sizeof(struct block_q5_1),     unpack_q5_1_avx2, gather8_f16, false, 0,
+                            offsetof(struct block_q5_1, m) };
+}
+
+static void fill_q5_1(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q5_1(), row, i, n_blocks, half, p);
 }
 
 void matmul_q5_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q5_1),     unpack_q5_1_avx2, gather8_f16, PANEL_UNSIGNED_31, 0,
-        offsetof(struct block_q5_1, m)
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_q5_1, inner_blocks_by_4_min_avx2, false, 0 };
+    matmul32(type_q5_1(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static inline struct type32 type_q8_0(void) {
+    return (struct type32){ sizeof(struct block_q8_0), unpack_q8_0_avx2, gather8_f16, true, 0, 0 };
+}
+
+static void fill_q8_0(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q8_0(), row, i, n_blocks, half, p);
 }
 
 void matmul_q8_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q8_0), unpack_q8_0_avx2, gather8_f16, PANEL_SIGNED, 0, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_q8_0, inner_blocks_words_avx2, true, 0 };
+    matmul32(type_q8_0(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static inline struct type32 type_iq4_nl(void) {
+    return (struct type32){ sizeof(struct block_iq4_nl), unpack_iq4_nl_avx2, gather8_f16, true, 0, 0 };
+}
+
+static void fill_iq4_nl(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half,
+                        struct panel *p) {
+    fill_panel(type_iq4_nl(), row, i, n_blocks, half, p);
 }
 
 void matmul_iq4_nl_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_iq4_nl), unpack_iq4_nl_avx2, gather8_f16, PANEL_SIGNED, 0, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_iq4_nl, inner_blocks_words_avx2, true, 0 };
+    matmul32(type_iq4_nl(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static inline struct type32 type_mxfp4(void) {
+    return (struct type32){ sizeof(struct block_mxfp4), unpack_mxfp4_avx2, scales_e8m0, false, 12, 0 };
+}
+
+static void fill_mxfp4(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_mxfp4(), row, i, n_blocks, half, p);
 }
 
 void matmul_mxfp4_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_mxfp4), unpack_mxfp4_avx2, scales_e8m0, PANEL_SIGNED, 0, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    static const struct gemm_block_type gemm = { fill_mxfp4, inner_blocks_by_4_avx2, false, 12 };
+    matmul32(type_mxfp4(), &gemm, w, row_bytes, n_rows, x, y, y_stride);
 }

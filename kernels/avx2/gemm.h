@@ -1,9 +1,9 @@
-/* gemm.h - products with many tokens: a panel of 16 rows, transposed so that rows are lanes.
+/* gemm.h - products with many tokens: panels of 16 rows, transposed so that rows are lanes.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx2. A type fills a panel from 256 values of 16 rows; then all tokens are multiplied
- * with it, four at a time. A dword of a weight register is 4 consecutive values of one row, so a broadcast
- * dword of x serves 8 rows, nothing has to be added across lanes, and the products of several dwords are
- * added in 16 bits before vpmaddwd widens them. */
+ * Private to kernels/avx2 and to kernels/avxvnni, which has inner loops of its own. A type fills panels from
+ * 256 values of 32 rows; then the tokens of a tile are multiplied with them, three at a time. A dword of a
+ * weight register is 4 consecutive values of one row, so a broadcast dword of x serves 8 rows and nothing has
+ * to be added across lanes. */
 #ifndef QUERN_KERNELS_AVX2_GEMM_H
 #define QUERN_KERNELS_AVX2_GEMM_H
 
@@ -15,56 +15,72 @@
 enum {
     PANEL_ROWS = 16,
     PANEL_VALUES = 256, /* of each row: 8 blocks of 32, or a super-block */
-    GEMM_TOKENS = 4,    /* from here on the panel pays for itself */
+    TOKENS = 3,         /* at once */
+    GEMM_TOKENS = 4,    /* from here on panels pay for themselves */
 };
 
 struct panel {
-    alignas(32) uint8_t w[PANEL_VALUES / 4][2][32]; /* [k / 4][rows 0..7, 8..15][row][4 values] */
-    alignas(32) float d[8][PANEL_ROWS];             /* of block i; super-blocks use the first */
-    alignas(32) float m[8][PANEL_ROWS];             /* minima likewise */
-    /* Super-blocks only */
-    alignas(32) int16_t scale[16][2][16]; /* [sub-block][half][row][twice the scale] */
+    union {
+        alignas(32) uint8_t w[PANEL_VALUES / 4][2][32];     /* [k / 4][rows 0..7, 8..15][row][4 values] */
+        alignas(32) int16_t words[PANEL_VALUES / 2][2][16]; /* [k / 2][half][row][2 values] */
+    };
+    alignas(32) float d[8][PANEL_ROWS];      /* of block i; super-blocks use the first */
+    alignas(32) float d_bias[8][PANEL_ROWS]; /* blocks: -d * SUM_BIAS */
+    alignas(32) float m[8][PANEL_ROWS];      /* minima */
+    bool is_finite;                          /* blocks: all of d_bias is */
+    /* Super-blocks of bytes */
     alignas(
-        32) int16_t pairs[8][2][16]; /* what the sums of x are multiplied with: [j / 2][half][row][j % 2] */
+        32) int32_t scale[16][8][PANEL_ROWS]; /* [sub-block][a - 1][row]: scale * a as the loop wants it */
+    alignas(32) int16_t pairs[8][2][16];      /* factors of the sums of x, [j / 2][half][row][j % 2] */
 };
 
-/* Fill p->w from rows of PANEL_VALUES bytes, stride apart. */
-void panel_fill_weights(struct panel *p, const int8_t *rows, size_t stride);
-/* Fill p->scale and, from `pairs`, p->pairs: 16 words of each row, stride bytes apart. */
-void panel_fill_scales(struct panel *p, const int16_t *scales, const int16_t *pairs, size_t stride);
-
-/* How products are formed: signed or not, and how many of two products each fit 16 bits. */
-enum panel_kind {
-    PANEL_UNSIGNED_15, /* 8 * 2 * 15 * 127 = 30480; not for super-blocks with scales per 16 */
-    PANEL_UNSIGNED_31, /* 4 * 2 * 31 * 127 = 31496 */
-    PANEL_UNSIGNED_63, /* 2 * 2 * 63 * 127 = 32004 */
-    PANEL_SIGNED,      /* 1 * 2 * 128 * 127 = 32512 */
-    PANEL_KINDS,
+/* What a loop reads besides the panel, gathered before, so that few registers address it. */
+struct inner {
+    void *total; /* [TOKENS][PANEL_ROWS] that are added to: int32_t, floats for blocks of 32 */
+    alignas(32) int16_t half[TOKENS][2 * PANEL_ROWS];  /* for the loop */
+    alignas(32) int16_t words[TOKENS][PANEL_VALUES];   /* x, times its sub-scales */
+    alignas(32) uint16_t line[TOKENS][16];             /* super-blocks: offset of each sub-block's scales */
+    alignas(32) int32_t start[TOKENS][8];              /* blocks: what is added to their sums */
+    alignas(32) float dx[TOKENS][8], x_sum[TOKENS][8]; /* blocks: scales and sums of x */
+    const int8_t *q;                                   /* of token 0 */
+    size_t q_stride;                                   /* bytes from token to token */
+    size_t n_blocks;
 };
 
-/* A panel times all tokens of x. Outputs are y [t * y_stride + row], row < n_out; with i = 0 they start at
- * zero, otherwise at what y holds. */
-struct panel_job {
-    const struct panel *panel;
-    const struct acts *x;
-    float *y;
-    size_t y_stride, n_out;
-    size_t i, n_blocks; /* which blocks of a row the panel holds; a super-block counts as one */
-    int offset;         /* what the weights of the panel are too large by */
-    bool has_min;
-};
+typedef void inner_loop(const struct panel *p, struct inner *in);
 
-void panel_multiply_blocks(enum panel_kind kind, const struct panel_job *job);
+/* The bits of this float plus an integer I, |I| < 2^22, are the float SUM_BIAS + I: so fma(d, that, -d *
+ * SUM_BIAS) is fl(d * f32(I)), without a conversion. d is an f16 or a power of two: d * SUM_BIAS is exact. */
+#define SUM_BIAS 12582912.0f /* 1.5 * 2^23 */
+enum { SUM_BIAS_BITS = 0x4b400000 };
+
+/* Fill p->w (p->words) from 8 rows, the half-th of the panel: PANEL_VALUES bytes (words) each, stride bytes
+ * apart. */
+void panel_fill_weights_avx2(struct panel *p, size_t half, const int8_t *rows, size_t stride);
+void panel_fill_words_avx2(struct panel *p, size_t half, const int16_t *rows, size_t stride);
+
+/* y = W x for blocks of 32. */
+struct gemm_block_type {
+    /* Blocks [i, i + n_blocks) of 8 rows, the half-th of the panel: weights, d and m. */
+    void (*fill)(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p);
+    inner_loop *loop;
+    bool is_words; /* the loop takes words */
+    int offset;    /* what the unpacked weights are too large by */
+};
+void gemm_blocks_avx2(const struct gemm_block_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                      const struct acts *x, float *y, size_t y_stride);
 
 /* y = W x for super-blocks. */
 struct gemm_super_type {
     size_t block_bytes;
     unpack_super_block *unpack;
-    enum panel_kind kind;
-    int offset;
+    inner_loop *loop;
+    bool is_words;       /* the loop takes words: w * scale */
+    size_t scale_values; /* which share a scale: 16, 32 */
+    int offset;          /* what the unpacked weights are too large by; 0 for words */
     bool has_min;
 };
-void gemm_super(const struct gemm_super_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                const struct acts *x, float *y, size_t y_stride);
+void gemm_super_avx2(const struct gemm_super_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                     const struct acts *x, float *y, size_t y_stride);
 
 #endif

@@ -3,6 +3,7 @@
  * Codebook entries are found one at a time, then 32 values are made of their bits at once. All weights are
  * multiplied signed. Scales and the eightfold weights of IQ1: kernels/c/iq.c. */
 #include "kernels/avx2/bytes.h"
+#include "kernels/avx2/gemm_inner.h"
 #include "kernels/avx2/level.h"
 #include "kernels/avx2/super.h"
 
@@ -247,56 +248,64 @@ static inline void unpack_iq1_m_avx2(const uint8_t *block, struct super_block *o
 
 void matmul_iq4_xs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq4_xs), unpack_iq4_xs_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq4_xs), unpack_iq4_xs_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq3_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq3_s), unpack_iq3_s_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq3_s), unpack_iq3_s_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq3_xxs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq3_xxs), unpack_iq3_xxs_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq3_xxs), unpack_iq3_xxs_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq2_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq2_s), unpack_iq2_s_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq2_s), unpack_iq2_s_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq2_xs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq2_xs), unpack_iq2_xs_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq2_xs), unpack_iq2_xs_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq2_xxs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq2_xxs), unpack_iq2_xxs_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq2_xxs), unpack_iq2_xxs_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq1_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq1_s), unpack_iq1_s_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq1_s), unpack_iq1_s_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq1_m_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_iq1_m), unpack_iq1_m_avx2, PANEL_SIGNED, 0,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_iq1_m), unpack_iq1_m_avx2, inner_super_words_avx2, true, 16, 0, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }

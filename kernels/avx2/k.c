@@ -3,6 +3,7 @@
  * Quants are multiplied unsigned; Q3_K and Q6_K subtract their offset of 4 and 32 with the scaled sums of x.
  */
 #include "kernels/avx2/bytes.h"
+#include "kernels/avx2/gemm_inner.h"
 #include "kernels/avx2/level.h"
 #include "kernels/avx2/super.h"
 
@@ -114,35 +115,40 @@ static inline void unpack_q6_K_avx2(const uint8_t *block, struct super_block *ou
 
 void matmul_q2_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_q2_K), unpack_q2_K_avx2, PANEL_UNSIGNED_31, 0,
-                                          true };
+    const struct gemm_super_type type = {
+        sizeof(struct block_q2_K), unpack_q2_K_avx2, inner_super_16_by_4_avx2, false, 16, 0, true
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q3_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_q3_K), unpack_q3_K_avx2, PANEL_UNSIGNED_31, 4,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_q3_K), unpack_q3_K_avx2, inner_super_16_by_4_avx2, false, 16, 4, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q4_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_q4_K), unpack_q4_K_avx2, PANEL_UNSIGNED_15, 0,
-                                          true };
+    const struct gemm_super_type type = {
+        sizeof(struct block_q4_K), unpack_q4_K_avx2, inner_super_32_by_8_avx2, false, 32, 0, true
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q5_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_q5_K), unpack_q5_K_avx2, PANEL_UNSIGNED_31, 0,
-                                          true };
+    const struct gemm_super_type type = {
+        sizeof(struct block_q5_K), unpack_q5_K_avx2, inner_super_32_by_4_avx2, false, 32, 0, true
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_q6_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_q6_K), unpack_q6_K_avx2, PANEL_UNSIGNED_63, 32,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_q6_K), unpack_q6_K_avx2, inner_super_16_by_2_avx2, false, 16, 32, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }

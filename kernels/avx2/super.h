@@ -52,7 +52,7 @@ TEMPLATE __m256i dot_row(struct gemm_super_type type, const struct super_block *
         sum = _mm256_mullo_epi32(_mm256_madd_epi16(plain, x->g), _mm256_set1_epi32(-type.offset));
     UNROLL
     for (int i = 0; i < 8; i++) {
-        const bool is_signed = type.kind == PANEL_SIGNED;
+        const bool is_signed = type.is_words;
         const __m256i products = dot_pairs(is_signed, load256(row->w + 32 * i), load256(x->q + 32 * i));
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, spread_pair(halves[i / 4], i % 4)));
     }
@@ -117,7 +117,7 @@ TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, s
                                 size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
     if (x->n_tokens >= GEMM_TOKENS) {
         const struct gemm_super_type copy = type; /* one whose address is taken is no constant any more */
-        gemm_super(&copy, w, row_bytes, n_rows, x, y, y_stride);
+        gemm_super_avx2(&copy, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
     for (size_t j = 0; j < tile_count(n_rows); j++) {

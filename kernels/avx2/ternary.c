@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT
  * Multiplied as digits 0, 1, 2, from which an offset of 1 is subtracted with the sums of x. */
 #include "kernels/avx2/bytes.h"
+#include "kernels/avx2/gemm_inner.h"
 #include "kernels/avx2/level.h"
 #include "kernels/avx2/super.h"
 
@@ -58,14 +59,16 @@ static inline void unpack_tq2_0_avx2(const uint8_t *block, struct super_block *o
 
 void matmul_tq1_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_tq1_0), unpack_tq1_0_avx2, PANEL_UNSIGNED_31, 1,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_tq1_0), unpack_tq1_0_avx2, inner_super_32_by_8_avx2, false, 32, 1, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_tq2_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct gemm_super_type type = { sizeof(struct block_tq2_0), unpack_tq2_0_avx2, PANEL_UNSIGNED_31, 1,
-                                          false };
+    const struct gemm_super_type type = {
+        sizeof(struct block_tq2_0), unpack_tq2_0_avx2, inner_super_32_by_8_avx2, false, 32, 1, false
+    };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
