@@ -163,7 +163,7 @@ static void multiply_blocks(const struct gemm_block_type *type, const struct pan
     for (size_t g = 0; g < n_groups(tile); g++) {
         gather_blocks(type, tile->x, group_begin(tile, g), i, n_blocks, &in);
         for (size_t k = 0; k < PANELS; k++) {
-            in.total = tile->acc[g][k];
+            in.acc = tile->acc[g][k][0];
             type->loop(&p[k], &in);
         }
     }
@@ -204,11 +204,15 @@ static void gather_super(const struct gemm_super_type *type, const struct acts *
     const __m256i tables =
         _mm256_mullo_epi16(step, _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
     const __m256i base = _mm256_sub_epi16(tables, _mm256_set1_epi16(LINE_BYTES));
+    const size_t n_blocks = x->n / PANEL_VALUES, n_g = type->scale_values == 32 ? 8 : 16;
     in->q = x->q + t * x->n + i * PANEL_VALUES;
     in->q_stride = x->n;
+    in->g = (n_g == 8 ? x->g32 : x->g16) + (t * n_blocks + i) * n_g;
+    in->g_stride = n_blocks * n_g * sizeof *in->g;
     for (size_t k = 0; k < TOKENS; k++) {
-        const size_t at = (t + k) * (x->n / PANEL_VALUES) + i;
+        const size_t at = (t + k) * n_blocks + i;
         __m128i a;
+        in->dx[k][0] = x->d[at];
         if (type->is_words) {
             fill_words(x, t + k, i, in->words[k], PANEL_VALUES);
             continue;
@@ -225,61 +229,6 @@ static void gather_super(const struct gemm_super_type *type, const struct acts *
     }
 }
 
-static inline __m256i broadcast32(const void *p) {
-    int32_t v;
-    memcpy(&v, p, sizeof v);
-    return _mm256_set1_epi32(v);
-}
-
-/* sum[t][half]: the panel's pairs times pairs of sums of x, stride apart from token to token: minima, or what
- * an offset contributed. */
-TEMPLATE void multiply_pairs(const struct panel *p, size_t n_pairs, const int16_t *g, size_t stride,
-                             __m256i sum[TOKENS][2]) {
-    for (size_t j = 0; j < n_pairs; j++) {
-        const __m256i p0 = load256(p->pairs[j][0]), p1 = load256(p->pairs[j][1]);
-        UNROLL
-        for (size_t t = 0; t < TOKENS; t++) {
-            const __m256i x = broadcast32(g + t * stride + 2 * j);
-            const __m256i s0 = _mm256_madd_epi16(p0, x), s1 = _mm256_madd_epi16(p1, x);
-            sum[t][0] = j ? _mm256_add_epi32(sum[t][0], s0) : s0;
-            sum[t][1] = j ? _mm256_add_epi32(sum[t][1], s1) : s1;
-        }
-    }
-}
-
-/* One panel and the tokens from t on. */
-static void multiply_super(const struct gemm_super_type *type, const struct panel *p, const struct acts *x,
-                           size_t t, size_t i, struct inner *in, float acc[TOKENS][PANEL_ROWS]) {
-    const size_t n_blocks = x->n / PANEL_VALUES, at = t * n_blocks + i;
-    alignas(32) int32_t total[TOKENS][PANEL_ROWS];
-    __m256i pairs[TOKENS][2] = { 0 };
-    if (type->has_min || type->offset) {
-        if (type->scale_values == 32)
-            multiply_pairs(p, 4, x->g32 + at * 8, n_blocks * 8, pairs);
-        else
-            multiply_pairs(p, 8, x->g16 + at * 16, n_blocks * 16, pairs);
-    }
-    const __m256i offset = _mm256_set1_epi32(-type->offset);
-    UNROLL
-    for (size_t k = 0; k < 2 * TOKENS; k++)
-        store_aligned(total[k / 2] + 8 * (k % 2), type->offset
-                                                      ? _mm256_mullo_epi32(pairs[k / 2][k % 2], offset)
-                                                      : _mm256_setzero_si256());
-    in->total = total;
-    type->loop(p, in);
-    UNROLL
-    for (size_t k = 0; k < 2 * TOKENS; k++) {
-        float *out = acc[k / 2] + 8 * (k % 2);
-        const __m256i sum = load256(total[k / 2] + 8 * (k % 2));
-        __m256 r = _mm256_mul_ps(_mm256_load_ps(p->d[0] + 8 * (k % 2)), _mm256_cvtepi32_ps(sum));
-        if (type->has_min)
-            r = _mm256_fnmadd_ps(_mm256_load_ps(p->m[0] + 8 * (k % 2)),
-                                 _mm256_cvtepi32_ps(pairs[k / 2][k % 2]), r);
-        const __m256 dx = _mm256_set1_ps(x->d[at + k / 2 * n_blocks]);
-        _mm256_store_ps(out, _mm256_fmadd_ps(dx, r, _mm256_load_ps(out)));
-    }
-}
-
 /* scale * a for every a, in both words of a dword. */
 static void fill_table(int32_t (*line)[PANEL_ROWS], size_t half, __m256i scale) {
     __m256i c = scale;
@@ -293,6 +242,7 @@ static void fill_table(int32_t (*line)[PANEL_ROWS], size_t half, __m256i scale) 
 static void fill_scales(const struct gemm_super_type *type, struct panel *p, size_t half,
                         const struct super_block row[8]) {
     const int16_t *pairs = type->has_min ? row[0].min : row[0].scale;
+    const __m256i factor = _mm256_set1_epi16((short)(type->has_min ? 1 : -type->offset));
     __m256i column[8]; /* words 2 j and 2 j + 1 */
     transpose8((const uint8_t *)row[0].scale, sizeof row[0], column);
     UNROLL
@@ -306,6 +256,9 @@ static void fill_scales(const struct gemm_super_type *type, struct panel *p, siz
         fill_table(p->scale[2 * j + 1], half, _mm256_blend_epi16(column[j], odd, 0x55));
     }
     transpose8((const uint8_t *)pairs, sizeof row[0], column);
+    UNROLL
+    for (size_t j = 0; j < 8; j++)
+        column[j] = _mm256_mullo_epi16(column[j], factor); /* |scale * offset| <= 128 * 32 */
     UNROLL
     for (size_t j = 0; j < 8; j++) {
         if (type->scale_values == 16)
@@ -363,10 +316,11 @@ void gemm_super_avx2(const struct gemm_super_type *type, const uint8_t *w, size_
                     fill_super(type, row, i, first / 8 % 2, &p[first / PANEL_ROWS]);
                 }
                 for (size_t g = 0; g < n_groups(&tile); g++) {
-                    const size_t begin = group_begin(&tile, g);
-                    gather_super(type, x, begin, i, &in);
-                    for (size_t k = 0; k < PANELS; k++)
-                        multiply_super(type, &p[k], x, begin, i, &in, tile.acc[g][k]);
+                    gather_super(type, x, group_begin(&tile, g), i, &in);
+                    for (size_t k = 0; k < PANELS; k++) {
+                        in.acc = tile.acc[g][k][0];
+                        type->loop(&p[k], &in);
+                    }
                 }
             }
             store_tile(&tile, n_out, y + r, y_stride);

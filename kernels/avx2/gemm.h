@@ -31,20 +31,21 @@ struct panel {
     /* Super-blocks of bytes */
     alignas(
         32) int32_t scale[16][8][PANEL_ROWS]; /* [sub-block][a - 1][row]: scale * a as the loop wants it */
-    alignas(32) int16_t pairs[8][2][16];      /* factors of the sums of x, [j / 2][half][row][j % 2] */
+    alignas(32) int16_t pairs[8][2][16];      /* factors of g: [j / 2][half][row][j % 2] */
 };
 
 /* What a loop reads besides the panel, gathered before, so that few registers address it. */
 struct inner {
-    void *total; /* [TOKENS][PANEL_ROWS] that are added to: int32_t, floats for blocks of 32 */
-    alignas(32) int16_t half[TOKENS][2 * PANEL_ROWS];  /* for the loop */
     alignas(32) int16_t words[TOKENS][PANEL_VALUES];   /* x, times its sub-scales */
     alignas(32) uint16_t line[TOKENS][16];             /* super-blocks: offset of each sub-block's scales */
     alignas(32) int32_t start[TOKENS][8];              /* blocks: what is added to their sums */
-    alignas(32) float dx[TOKENS][8], x_sum[TOKENS][8]; /* blocks: scales and sums of x */
-    const int8_t *q;                                   /* of token 0 */
-    size_t q_stride;                                   /* bytes from token to token */
-    size_t n_blocks;
+    alignas(32) float dx[TOKENS][8], x_sum[TOKENS][8]; /* scales of x; blocks: its sums */
+    alignas(32) int16_t half[TOKENS][2 * PANEL_ROWS];  /* room for the loop */
+    const int8_t *q;                                   /* x of token 0 */
+    const int16_t *g;                                  /* super-blocks: its scaled sums, for pairs */
+    size_t q_stride, g_stride;                         /* bytes from token to token */
+    size_t n_blocks;                                   /* blocks: of the panel */
+    float *acc;                                        /* [TOKENS][PANEL_ROWS], added to */
 };
 
 typedef void inner_loop(const struct panel *p, struct inner *in);

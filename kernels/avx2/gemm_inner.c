@@ -24,12 +24,12 @@
     F(1, "(%[q],%[n])", "2", "3", "8", "9")                                                                  \
     F(2, "(%[q],%[n],2)", "4", "5", "10", "11")
 
-#define LOAD_TOTAL(t, x, s0, s1, d0, d1)                                                                     \
-    "vmovdqa 64*" #t "(%[total]), %%ymm" d0 "\n\t"                                                           \
-    "vmovdqa 64*" #t "+32(%[total]), %%ymm" d1 "\n\t"
-#define STORE_TOTAL(t, x, s0, s1, d0, d1)                                                                    \
-    "vmovdqa %%ymm" d0 ", 64*" #t "(%[total])\n\t"                                                           \
-    "vmovdqa %%ymm" d1 ", 64*" #t "+32(%[total])\n\t"
+#define LOAD_ACC(t, x, s0, s1, d0, d1)                                                                       \
+    "vmovdqa 64*" #t "(%[acc]), %%ymm" d0 "\n\t"                                                             \
+    "vmovdqa 64*" #t "+32(%[acc]), %%ymm" d1 "\n\t"
+#define STORE_ACC(t, x, s0, s1, d0, d1)                                                                      \
+    "vmovdqa %%ymm" d0 ", 64*" #t "(%[acc])\n\t"                                                             \
+    "vmovdqa %%ymm" d1 ", 64*" #t "+32(%[acc])\n\t"
 
 /* The first products of a sum, and those that are added. i: the assembler's, of .irp. */
 #define SET_BYTES(t, x, s0, s1, d0, d1)                                                                      \
@@ -67,73 +67,131 @@
 
 /* ---- Super-blocks ---- */
 
+#define SUM_TO_ZERO(t, x, s0, s1, d0, d1)                                                                    \
+    "vpxor %%xmm" s0 ", %%xmm" s0 ", %%xmm" s0 "\n\t"                                                        \
+    "vpxor %%xmm" s1 ", %%xmm" s1 ", %%xmm" s1 "\n\t"
+#define TOTAL_TO_ZERO(t, x, s0, s1, d0, d1) SUM_TO_ZERO(t, x, d0, d1, s0, s1)
+
 /* total += sum * scale * a: a line of the table has the factor twice, for both words. */
 #define SCALE(t, x, s0, s1, d0, d1)                                                                          \
-    "movzwl 32*" #t "(%[line]), %k[at]\n\t"                                                                  \
-    "vpmaddwd (%[scale],%[at]), %%ymm" s0 ", %%ymm" s0 "\n\t"                                                \
-    "vpmaddwd 32(%[scale],%[at]), %%ymm" s1 ", %%ymm" s1 "\n\t"                                              \
+    "movzwl %c[line]+32*" #t "(%[in]), %k[at]\n\t"                                                           \
+    "vpmaddwd %c[scale](%[p],%[at]), %%ymm" s0 ", %%ymm" s0 "\n\t"                                           \
+    "vpmaddwd %c[scale]+32(%[p],%[at]), %%ymm" s1 ", %%ymm" s1 "\n\t"                                        \
     "vpaddd %%ymm" s0 ", %%ymm" d0 ", %%ymm" d0 "\n\t"                                                       \
     "vpaddd %%ymm" s1 ", %%ymm" d1 ", %%ymm" d1 "\n\t"
 #define BYTE(i) PRODUCTS(i, SET_BYTES) EACH_TOKEN(SCALE)
 
-/* `turn` is the body of a turn, which takes a line of scales and `values` of k. */
-#define SUPER_LOOP(turn, values)                                                                             \
+/* The panel's pairs times pairs of sums of x: to totals, as what an offset contributes, or to the sums. */
+#define PAIR(x, s0, s1)                                                                                      \
+    "vpbroadcastd 4*\\i" x ", %%ymm14\n\t"                                                                   \
+    "vpmaddwd %%ymm14, %%ymm12, %%ymm15\n\t"                                                                 \
+    "vpmaddwd %%ymm14, %%ymm13, %%ymm14\n\t"                                                                 \
+    "vpaddd %%ymm15, %%ymm" s0 ", %%ymm" s0 "\n\t"                                                           \
+    "vpaddd %%ymm14, %%ymm" s1 ", %%ymm" s1 "\n\t"
+#define PAIRS(list, pairs_0, pairs_1, pairs_2)                                                               \
+    ".irp i," list "\n\t"                                                                                    \
+    "vmovdqa %c[pairs]+64*\\i(%[p]), %%ymm12\n\t"                                                            \
+    "vmovdqa %c[pairs]+64*\\i+32(%[p]), %%ymm13\n\t" pairs_0 pairs_1 pairs_2 ".endr\n\t"
+#define PAIRS_TO_TOTAL(list)                                                                                 \
+    EACH_TOKEN(TOTAL_TO_ZERO)                                                                                \
+    PAIRS(list, PAIR("(%[g])", "6", "7"), PAIR("(%[g],%[g_n])", "8", "9"),                                   \
+          PAIR("(%[g],%[g_n],2)", "10", "11"))
+#define PAIRS_TO_SUM(list)                                                                                   \
+    EACH_TOKEN(SUM_TO_ZERO)                                                                                  \
+    PAIRS(list, PAIR("(%[g])", "0", "1"), PAIR("(%[g],%[g_n])", "2", "3"), PAIR("(%[g],%[g_n],2)", "4", "5"))
+
+/* acc = fma(dx, fl(d * f32(total)), acc), with the minimum's part between. */
+#define TO_FLOAT(t, x, s0, s1, d0, d1)                                                                       \
+    "vcvtdq2ps %%ymm" d0 ", %%ymm" d0 "\n\t"                                                                 \
+    "vcvtdq2ps %%ymm" d1 ", %%ymm" d1 "\n\t"                                                                 \
+    "vmulps %c[d](%[p]), %%ymm" d0 ", %%ymm" d0 "\n\t"                                                       \
+    "vmulps %c[d]+32(%[p]), %%ymm" d1 ", %%ymm" d1 "\n\t"
+#define SUBTRACT_MIN(t, x, s0, s1, d0, d1)                                                                   \
+    "vcvtdq2ps %%ymm" s0 ", %%ymm" s0 "\n\t"                                                                 \
+    "vcvtdq2ps %%ymm" s1 ", %%ymm" s1 "\n\t"                                                                 \
+    "vfnmadd231ps %c[m](%[p]), %%ymm" s0 ", %%ymm" d0 "\n\t"                                                 \
+    "vfnmadd231ps %c[m]+32(%[p]), %%ymm" s1 ", %%ymm" d1 "\n\t"
+#define ADD_SUPER(t, x, s0, s1, d0, d1)                                                                      \
+    "vbroadcastss 32*" #t "(%[dx]), %%ymm14\n\t"                                                             \
+    "vfmadd213ps 64*" #t "(%[acc]), %%ymm14, %%ymm" d0 "\n\t"                                                \
+    "vfmadd213ps 64*" #t "+32(%[acc]), %%ymm14, %%ymm" d1 "\n\t"                                             \
+    "vmovaps %%ymm" d0 ", 64*" #t "(%[acc])\n\t"                                                             \
+    "vmovaps %%ymm" d1 ", 64*" #t "+32(%[acc])\n\t"
+
+/* `turn` is the body of a turn, which takes a line of scales and `values` of k from w and q. */
+#define SUPER_LOOP(begin, turn, values, w_begin, q_begin, q_bytes, minimum)                                  \
     do {                                                                                                     \
-        const void *w = p->w, *line = in->line, *q = in->q;                                                  \
+        const void *w = w_begin, *q = q_begin, *in_at = in;                                                  \
         size_t left = PANEL_VALUES / (values), at;                                                           \
-        __asm__ volatile(EACH_TOKEN(LOAD_TOTAL) ".p2align 6\n1:\n\t" turn "addq %[w_step], %[w]\n\t"         \
-                                                "addq %[q_step], %[q]\n\t"                                   \
-                                                "addq $2, %[line]\n\t"                                       \
-                                                "decq %[left]\n\t"                                           \
-                                                "jne 1b\n\t" EACH_TOKEN(STORE_TOTAL)                         \
-                         : [w] "+r"(w), [q] "+r"(q), [line] "+r"(line), [left] "+r"(left), [at] "=&r"(at)    \
-                         : [n] "r"(in->q_stride), [scale] "r"(p->scale), [total] "r"(in->total),             \
-                           [w_step] "i"((values)*16), [q_step] "i"(values)                                   \
-                         : CLOBBERS);                                                                        \
+        __asm__ volatile(                                                                                    \
+            begin ".p2align 6\n1:\n\t" turn "addq %[w_step], %[w]\n\t"                                       \
+                  "addq %[q_step], %[q]\n\t"                                                                 \
+                  "addq $2, %[in]\n\t"                                                                       \
+                  "decq %[left]\n\t"                                                                         \
+                  "jne 1b\n\t" EACH_TOKEN(TO_FLOAT) minimum EACH_TOKEN(ADD_SUPER)                            \
+            : [w] "+&r"(w), [q] "+&r"(q), [in] "+&r"(in_at), [left] "+&r"(left), [at] "=&r"(at)              \
+            : [p] "r"(p), [n] "r"((q_bytes) == 1 ? in->q_stride : sizeof in->words[0]), [g] "r"(in->g),      \
+              [g_n] "r"(in->g_stride), [dx] "r"(in->dx), [acc] "r"(in->acc),                                 \
+              [w_step] "i"((q_bytes) * (values)*16), [q_step] "i"((q_bytes) * (values)),                     \
+              [line] "i"(offsetof(struct inner, line)), [scale] "i"(offsetof(struct panel, scale)),          \
+              [pairs] "i"(offsetof(struct panel, pairs)), [d] "i"(offsetof(struct panel, d)),                \
+              [m] "i"(offsetof(struct panel, m))                                                             \
+            : CLOBBERS);                                                                                     \
     } while (0)
+#define BYTES_LOOP(begin, turn, values, minimum) SUPER_LOOP(begin, turn, values, p->w, in->q, 1, minimum)
+
+#define FOUR      "0,1,2,3"
+#define EIGHT     "0,1,2,3,4,5,6,7"
+#define ZERO      EACH_TOKEN(TOTAL_TO_ZERO)
+#define MIN(list) PAIRS_TO_SUM(list) EACH_TOKEN(SUBTRACT_MIN)
+
+#define TURN_32_BY_8 BYTES("0", "1,2,3,4,5,6,7") EACH_TOKEN(SCALE)
+#define TURN_32_BY_4 BYTES("0", "1,2,3") EACH_TOKEN(SCALE) BYTES("4", "5,6,7") EACH_TOKEN(SCALE)
+#define TURN_32_BY_1 BYTE("0") BYTE("1") BYTE("2") BYTE("3") BYTE("4") BYTE("5") BYTE("6") BYTE("7")
+#define TURN_16_BY_4 BYTES("0", "1,2,3") EACH_TOKEN(SCALE)
+#define TURN_16_BY_2 BYTES("0", "1") EACH_TOKEN(SCALE) BYTES("2", "3") EACH_TOKEN(SCALE)
+#define TURN_16_BY_1 BYTE("0") BYTE("1") BYTE("2") BYTE("3")
+
+void inner_super_32_by_8_min_avx2(const struct panel *p, struct inner *in) {
+    BYTES_LOOP(ZERO, TURN_32_BY_8, 32, MIN(FOUR));
+}
 
 void inner_super_32_by_8_avx2(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(BYTES("0", "1,2,3,4,5,6,7") EACH_TOKEN(SCALE), 32);
+    BYTES_LOOP(PAIRS_TO_TOTAL(FOUR), TURN_32_BY_8, 32, "");
+}
+
+void inner_super_32_by_4_min_avx2(const struct panel *p, struct inner *in) {
+    BYTES_LOOP(ZERO, TURN_32_BY_4, 32, MIN(FOUR));
 }
 
 void inner_super_32_by_4_avx2(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(BYTES("0", "1,2,3") EACH_TOKEN(SCALE) BYTES("4", "5,6,7") EACH_TOKEN(SCALE), 32);
+    BYTES_LOOP(PAIRS_TO_TOTAL(FOUR), TURN_32_BY_4, 32, "");
 }
 
 void inner_super_32_by_1_avx2(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(BYTE("0") BYTE("1") BYTE("2") BYTE("3") BYTE("4") BYTE("5") BYTE("6") BYTE("7"), 32);
+    BYTES_LOOP(PAIRS_TO_TOTAL(FOUR), TURN_32_BY_1, 32, "");
+}
+
+void inner_super_16_by_4_min_avx2(const struct panel *p, struct inner *in) {
+    BYTES_LOOP(ZERO, TURN_16_BY_4, 16, MIN(EIGHT));
 }
 
 void inner_super_16_by_4_avx2(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(BYTES("0", "1,2,3") EACH_TOKEN(SCALE), 16);
+    BYTES_LOOP(PAIRS_TO_TOTAL(EIGHT), TURN_16_BY_4, 16, "");
 }
 
 void inner_super_16_by_2_avx2(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(BYTES("0", "1") EACH_TOKEN(SCALE) BYTES("2", "3") EACH_TOKEN(SCALE), 16);
+    BYTES_LOOP(PAIRS_TO_TOTAL(EIGHT), TURN_16_BY_2, 16, "");
 }
 
 void inner_super_16_by_1_avx2(const struct panel *p, struct inner *in) {
-    SUPER_LOOP(BYTE("0") BYTE("1") BYTE("2") BYTE("3"), 16);
+    BYTES_LOOP(PAIRS_TO_TOTAL(EIGHT), TURN_16_BY_1, 16, "");
 }
 
-#define WORDS_TO_TOTAL(t, x, s0, s1, d0, d1)                                                                 \
-    "vmovdqa %%ymm" s0 ", 64*" #t "(%[total])\n\t"                                                           \
-    "vmovdqa %%ymm" s1 ", 64*" #t "+32(%[total])\n\t"
-#define SET_ZERO(t, x, s0, s1, d0, d1)                                                                       \
-    "vpxor %%xmm" s0 ", %%xmm" s0 ", %%xmm" s0 "\n\t"                                                        \
-    "vpxor %%xmm" s1 ", %%xmm" s1 ", %%xmm" s1 "\n\t"
+#define TOTAL_WORDS(t, x, s0, s1, d0, d1) ADD_WORDS(t, x, d0, d1, s0, s1)
 
 void inner_super_words_avx2(const struct panel *p, struct inner *in) {
-    const void *w = p->words, *q = in->words;
-    size_t left = PANEL_VALUES / 16;
-    __asm__ volatile(EACH_TOKEN(SET_ZERO) ".p2align 6\n1:\n\t" PRODUCTS(
-                         "0,1,2,3,4,5,6,7", ADD_WORDS) "addq $512, %[w]\n\t"
-                                                       "addq $32, %[q]\n\t"
-                                                       "decq %[left]\n\t"
-                                                       "jne 1b\n\t" EACH_TOKEN(WORDS_TO_TOTAL)
-                     : [w] "+r"(w), [q] "+r"(q), [left] "+r"(left)
-                     : [n] "r"(sizeof in->words[0]), [total] "r"(in->total)
-                     : CLOBBERS);
+    SUPER_LOOP(ZERO, PRODUCTS(EIGHT, TOTAL_WORDS), 16, p->words, in->words, 2, "");
 }
 
 /* ---- Blocks of 32 ---- */
@@ -200,7 +258,7 @@ static const struct {
     do {                                                                                                     \
         const void *w = p->w, *d = p->d, *start = in->start, *q = q_begin, *dx = in->dx, *x_sum = in->x_sum; \
         size_t left = in->n_blocks;                                                                          \
-        __asm__ volatile(EACH_TOKEN(LOAD_TOTAL) ".p2align 6\n1:\n\t" products EACH_TOKEN(ADD_START)          \
+        __asm__ volatile(EACH_TOKEN(LOAD_ACC) ".p2align 6\n1:\n\t" products EACH_TOKEN(ADD_START)            \
                              LOAD_SCALES EACH_TOKEN(multiply)                                                \
                                  minimum EACH_TOKEN(ADD_BLOCK) "addq %[w_step], %[w]\n\t"                    \
                                                                "addq %[q_step], %[q]\n\t"                    \
@@ -209,12 +267,12 @@ static const struct {
                                                                "addq $4, %[x_sum]\n\t"                       \
                                                                "addq $64, %[d]\n\t"                          \
                                                                "decq %[left]\n\t"                            \
-                                                               "jne 1b\n\t" EACH_TOKEN(STORE_TOTAL)          \
-                         : [w] "+r"(w), [q] "+r"(q), [d] "+r"(d), [dx] "+r"(dx), [start] "+r"(start),        \
-                           [left] "+r"(left), [x_sum] "+r"(x_sum)                                            \
-                         : [n] "r"((q_bytes) == 1 ? in->q_stride : sizeof in->words[0]),                     \
-                           [total] "r"(in->total), [half] "r"(in->half), [w_step] "i"((q_bytes)*512),        \
-                           [q_step] "i"((q_bytes)*32), [one] "m"(constants.one), [bias] "m"(constants.bias), \
+                                                               "jne 1b\n\t" EACH_TOKEN(STORE_ACC)            \
+                         : [w] "+&r"(w), [q] "+&r"(q), [d] "+&r"(d), [dx] "+&r"(dx), [start] "+&r"(start),   \
+                           [left] "+&r"(left), [x_sum] "+&r"(x_sum)                                          \
+                         : [n] "r"((q_bytes) == 1 ? in->q_stride : sizeof in->words[0]), [acc] "r"(in->acc), \
+                           [half] "r"(in->half), [w_step] "i"((q_bytes)*512), [q_step] "i"((q_bytes)*32),    \
+                           [one] "m"(constants.one), [bias] "m"(constants.bias),                             \
                            [d_bias] "i"(offsetof(struct panel, d_bias) - offsetof(struct panel, d)),         \
                            [m] "i"(offsetof(struct panel, m) - offsetof(struct panel, d))                    \
                          : CLOBBERS);                                                                        \

@@ -116,7 +116,7 @@ static inline void unpack_q6_K_avx2(const uint8_t *block, struct super_block *ou
 void matmul_q2_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q2_K), unpack_q2_K_avx2, inner_super_16_by_4_avx2, false, 16, 0, true
+        sizeof(struct block_q2_K), unpack_q2_K_avx2, inner_super_16_by_4_min_avx2, false, 16, 0, true
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -132,7 +132,7 @@ void matmul_q3_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 void matmul_q4_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q4_K), unpack_q4_K_avx2, inner_super_32_by_8_avx2, false, 32, 0, true
+        sizeof(struct block_q4_K), unpack_q4_K_avx2, inner_super_32_by_8_min_avx2, false, 32, 0, true
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -140,7 +140,7 @@ void matmul_q4_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 void matmul_q5_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q5_K), unpack_q5_K_avx2, inner_super_32_by_4_avx2, false, 32, 0, true
+        sizeof(struct block_q5_K), unpack_q5_K_avx2, inner_super_32_by_4_min_avx2, false, 32, 0, true
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
