@@ -72,6 +72,7 @@ void gemm_blocks_avx2(const struct gemm_block_type *type, const uint8_t *w, size
                       const struct acts *x, float *y, size_t y_stride);
 
 /* y = W x for super-blocks. */
+#define NO_D_OFFSET SIZE_MAX
 struct gemm_super_type {
     size_t block_bytes;
     unpack_super_block *unpack;
@@ -80,6 +81,7 @@ struct gemm_super_type {
     size_t scale_values; /* which share a scale: 16, 32 */
     int offset;          /* what the unpacked weights are too large by; 0 for words */
     bool has_min;
+    size_t d_offset; /* of the f16 d, behind which dmin stands, in a block; NO_D_OFFSET: unpack says */
 };
 void gemm_super_avx2(const struct gemm_super_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                      const struct acts *x, float *y, size_t y_stride);

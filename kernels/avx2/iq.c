@@ -248,56 +248,76 @@ static inline void unpack_iq1_m_avx2(const uint8_t *block, struct super_block *o
 
 void matmul_iq4_xs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct gemm_super_type type = {
-        sizeof(struct block_iq4_xs), unpack_iq4_xs_avx2, inner_super_words_avx2, true, 16, 0, false
-    };
+    const struct gemm_super_type type = { sizeof(struct block_iq4_xs),
+                                          unpack_iq4_xs_avx2,
+                                          inner_super_words_avx2,
+                                          true,
+                                          16,
+                                          0,
+                                          false,
+                                          NO_D_OFFSET };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq3_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_iq3_s), unpack_iq3_s_avx2, inner_super_words_avx2, true, 16, 0, false
+        sizeof(struct block_iq3_s), unpack_iq3_s_avx2, inner_super_words_avx2, true, 16, 0, false, NO_D_OFFSET
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq3_xxs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    const struct gemm_super_type type = {
-        sizeof(struct block_iq3_xxs), unpack_iq3_xxs_avx2, inner_super_words_avx2, true, 16, 0, false
-    };
+    const struct gemm_super_type type = { sizeof(struct block_iq3_xxs),
+                                          unpack_iq3_xxs_avx2,
+                                          inner_super_words_avx2,
+                                          true,
+                                          16,
+                                          0,
+                                          false,
+                                          NO_D_OFFSET };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq2_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_iq2_s), unpack_iq2_s_avx2, inner_super_words_avx2, true, 16, 0, false
+        sizeof(struct block_iq2_s), unpack_iq2_s_avx2, inner_super_words_avx2, true, 16, 0, false, NO_D_OFFSET
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq2_xs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct gemm_super_type type = {
-        sizeof(struct block_iq2_xs), unpack_iq2_xs_avx2, inner_super_words_avx2, true, 16, 0, false
-    };
+    const struct gemm_super_type type = { sizeof(struct block_iq2_xs),
+                                          unpack_iq2_xs_avx2,
+                                          inner_super_words_avx2,
+                                          true,
+                                          16,
+                                          0,
+                                          false,
+                                          NO_D_OFFSET };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq2_xxs_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    const struct gemm_super_type type = {
-        sizeof(struct block_iq2_xxs), unpack_iq2_xxs_avx2, inner_super_words_avx2, true, 16, 0, false
-    };
+    const struct gemm_super_type type = { sizeof(struct block_iq2_xxs),
+                                          unpack_iq2_xxs_avx2,
+                                          inner_super_words_avx2,
+                                          true,
+                                          16,
+                                          0,
+                                          false,
+                                          NO_D_OFFSET };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 void matmul_iq1_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_iq1_s), unpack_iq1_s_avx2, inner_super_words_avx2, true, 16, 0, false
+        sizeof(struct block_iq1_s), unpack_iq1_s_avx2, inner_super_words_avx2, true, 16, 0, false, NO_D_OFFSET
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -305,7 +325,7 @@ void matmul_iq1_s_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const 
 void matmul_iq1_m_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_iq1_m), unpack_iq1_m_avx2, inner_super_words_avx2, true, 16, 0, false
+        sizeof(struct block_iq1_m), unpack_iq1_m_avx2, inner_super_words_avx2, true, 16, 0, false, NO_D_OFFSET
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }

@@ -56,8 +56,7 @@ static inline void unpack_q3_K_avx2(const uint8_t *block, struct super_block *ou
 /* The 8 scales and 8 minima of 6 bits of Q4_K and Q5_K, each twice. Dwords 0 and 1 hold the first four of
  * either and, in their upper bits, bits 5 4 of the last four; dword 2 the low nibbles of those. */
 static inline void unpack_scales_q4_K(const uint8_t k[12], struct super_block *out) {
-    uint32_t w[3];
-    memcpy(w, k, sizeof w);
+    const uint32_t w[3] = { load_u32(k), load_u32(k + 4), load_u32(k + 8) };
     const uint32_t low = 0x3f3f3f3f, nibbles = 0x0f0f0f0f, top = 0x30303030;
     const uint32_t scale_high = (w[2] & nibbles) | (w[0] >> 2 & top);
     const uint32_t min_high = (w[2] >> 4 & nibbles) | (w[1] >> 2 & top);
@@ -116,7 +115,8 @@ static inline void unpack_q6_K_avx2(const uint8_t *block, struct super_block *ou
 void matmul_q2_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q2_K), unpack_q2_K_avx2, inner_super_16_by_4_min_avx2, false, 16, 0, true
+        sizeof(struct block_q2_K),     unpack_q2_K_avx2, inner_super_16_by_4_min_avx2, false, 16, 0, true,
+        offsetof(struct block_q2_K, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -124,7 +124,8 @@ void matmul_q2_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 void matmul_q3_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q3_K), unpack_q3_K_avx2, inner_super_16_by_4_avx2, false, 16, 4, false
+        sizeof(struct block_q3_K),     unpack_q3_K_avx2, inner_super_16_by_4_avx2, false, 16, 4, false,
+        offsetof(struct block_q3_K, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -132,7 +133,8 @@ void matmul_q3_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 void matmul_q4_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q4_K), unpack_q4_K_avx2, inner_super_32_by_8_min_avx2, false, 32, 0, true
+        sizeof(struct block_q4_K),     unpack_q4_K_avx2, inner_super_32_by_8_min_avx2, false, 32, 0, true,
+        offsetof(struct block_q4_K, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -140,7 +142,8 @@ void matmul_q4_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 void matmul_q5_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q5_K), unpack_q5_K_avx2, inner_super_32_by_4_min_avx2, false, 32, 0, true
+        sizeof(struct block_q5_K),     unpack_q5_K_avx2, inner_super_32_by_4_min_avx2, false, 32, 0, true,
+        offsetof(struct block_q5_K, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -148,7 +151,8 @@ void matmul_q5_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 void matmul_q6_K_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_q6_K), unpack_q6_K_avx2, inner_super_16_by_2_avx2, false, 16, 32, false
+        sizeof(struct block_q6_K),     unpack_q6_K_avx2, inner_super_16_by_2_avx2, false, 16, 32, false,
+        offsetof(struct block_q6_K, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }

@@ -60,7 +60,8 @@ static inline void unpack_tq2_0_avx2(const uint8_t *block, struct super_block *o
 void matmul_tq1_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_tq1_0), unpack_tq1_0_avx2, inner_super_32_by_8_avx2, false, 32, 1, false
+        sizeof(struct block_tq1_0),     unpack_tq1_0_avx2, inner_super_32_by_8_avx2, false, 32, 1, false,
+        offsetof(struct block_tq1_0, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
@@ -68,7 +69,8 @@ void matmul_tq1_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const 
 void matmul_tq2_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
     const struct gemm_super_type type = {
-        sizeof(struct block_tq2_0), unpack_tq2_0_avx2, inner_super_32_by_8_avx2, false, 32, 1, false
+        sizeof(struct block_tq2_0),     unpack_tq2_0_avx2, inner_super_32_by_8_avx2, false, 32, 1, false,
+        offsetof(struct block_tq2_0, d)
     };
     matmul_super_avx2(type, w, row_bytes, n_rows, x, y, y_stride);
 }
