@@ -197,6 +197,24 @@ void gemm_blocks_avx2(const struct gemm_block_type *type, const uint8_t *w, size
 
 /* ---- Super-blocks ---- */
 
+/* -centre times the sums of x: n_g of g = a * sum, divided by a. That is exact: a word times 2^15 / a, whose
+ * rounding error is below 1/2 and |g| <= a * 4064, rounded to the nearest integer of g / a by vpmulhrsw with
+ * an error below 1/2. */
+static void fill_start(int centre, size_t n_g, __m256i a, const int16_t *g, int32_t start[16]) {
+    /* 2^15 / a for a = 8, 1 .. 7. 2^15 itself is not a word; 2^15 - 1 does. */
+    const __m128i inverse = _mm_setr_epi16(4096, 32767, 16384, 10923, 8192, 6554, 5461, 4681);
+    const __m256i low_bits = _mm256_and_si256(a, _mm256_set1_epi16(7)), two_bytes = _mm256_set1_epi16(0x0202);
+    const __m256i bytes =
+        _mm256_add_epi16(_mm256_mullo_epi16(low_bits, two_bytes), _mm256_set1_epi16(0x0100));
+    const __m256i words = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(inverse), bytes);
+    const __m256i by = _mm256_set1_epi32(-centre);
+    for (size_t j = 0; j < n_g; j += 8) {
+        const __m128i inverses = j ? _mm256_extracti128_si256(words, 1) : _mm256_castsi256_si128(words);
+        const __m128i sums = _mm_mulhrs_epi16(load128(g + j), inverses);
+        store_aligned(start + j, _mm256_mullo_epi32(_mm256_cvtepi16_epi32(sums), by));
+    }
+}
+
 /* Super-block i of the tokens from t on. */
 static void gather_super(const struct gemm_super_type *type, const struct acts *x, size_t t, size_t i,
                          struct inner *in) {
@@ -226,45 +244,63 @@ static void gather_super(const struct gemm_super_type *type, const struct acts *
         }
         const __m256i lines = _mm256_mullo_epi16(_mm256_cvtepu8_epi16(a), _mm256_set1_epi16(LINE_BYTES));
         store_aligned(in->line[k], _mm256_add_epi16(base, lines));
+        if (type->centre) {
+            const int16_t *g = in->g + k * n_blocks * n_g;
+            fill_start(type->centre, n_g, _mm256_cvtepu8_epi16(a), g, in->start[k]);
+        }
     }
 }
 
-/* scale * a for every a, in both words of a dword. */
-static void fill_table(int32_t (*line)[PANEL_ROWS], size_t half, __m256i scale) {
-    __m256i c = scale;
+/* scale * a for every a, of scales in the low words of dwords. */
+static void fill_table(enum scale_table table, int32_t (*line)[PANEL_ROWS], size_t half, __m256i scales) {
+    const __m256i upper = _mm256_slli_epi32(scales, 16);
+    const __m256i once = table == TABLE_DWORD ? _mm256_srai_epi32(upper, 16)
+                         : table == TABLE_LOW ? _mm256_srli_epi32(upper, 16)
+                                              : _mm256_blend_epi16(scales, upper, 0xaa);
+    __m256i c = once;
     for (size_t a = 0; a < 8; a++) {
         store_aligned(line[a] + 8 * half, c);
-        c = _mm256_add_epi16(c, scale);
+        c = table == TABLE_DWORD ? _mm256_add_epi32(c, once) : _mm256_add_epi16(c, once);
     }
 }
 
-/* Scales and what the sums of x are multiplied with: 16 words of each row, all twice for sub-blocks of 32. */
+/* Words 2 j and 2 j + 1 of 8 rows to pairs [j], times a factor; for sub-blocks of 32, which have all words
+ * twice, words 4 j and 4 j + 2. */
+static void fill_pairs(int16_t (*pairs)[2][16], size_t half, size_t scale_values, const __m256i column[8],
+                       int factor) {
+    const __m256i by = _mm256_set1_epi16((short)factor); /* |scale * factor| <= 128 * 32 */
+    for (size_t j = 0; j < 8; j++) {
+        if (scale_values == 16)
+            store_aligned(pairs[j][half], _mm256_mullo_epi16(column[j], by));
+        else if (j % 2 == 0)
+            store_aligned(pairs[j / 2][half],
+                          _mm256_mullo_epi16(_mm256_blend_epi16(column[j], column[j + 1], 0xaa), by));
+    }
+}
+
+/* What the panel's weights are too large by. */
+static int panel_offset(const struct gemm_super_type *type) {
+    return type->offset + (type->is_signed && !type->is_words ? 128 : 0);
+}
+
+/* Scales and what the sums of x are multiplied with. */
 static void fill_scales(const struct gemm_super_type *type, struct panel *p, size_t half,
                         const struct super_block row[8]) {
-    const int16_t *pairs = type->has_min ? row[0].min : row[0].scale;
-    const __m256i factor = _mm256_set1_epi16((short)(type->has_min ? 1 : -type->offset));
     __m256i column[8]; /* words 2 j and 2 j + 1 */
     transpose8((const uint8_t *)row[0].scale, sizeof row[0], column);
     UNROLL
     for (size_t j = 0; j < 8; j++) {
         if (type->scale_values == 32) {
-            fill_table(p->scale[j], half, column[j]);
-            continue;
+            fill_table(type->table, p->scale[j], half, column[j]);
+        } else {
+            fill_table(type->table, p->scale[2 * j], half, column[j]);
+            fill_table(type->table, p->scale[2 * j + 1], half, _mm256_srli_epi32(column[j], 16));
         }
-        const __m256i even = _mm256_slli_epi32(column[j], 16), odd = _mm256_srli_epi32(column[j], 16);
-        fill_table(p->scale[2 * j], half, _mm256_blend_epi16(column[j], even, 0xaa));
-        fill_table(p->scale[2 * j + 1], half, _mm256_blend_epi16(column[j], odd, 0x55));
     }
-    transpose8((const uint8_t *)pairs, sizeof row[0], column);
-    UNROLL
-    for (size_t j = 0; j < 8; j++)
-        column[j] = _mm256_mullo_epi16(column[j], factor); /* |scale * offset| <= 128 * 32 */
-    UNROLL
-    for (size_t j = 0; j < 8; j++) {
-        if (type->scale_values == 16)
-            store_aligned(p->pairs[j][half], column[j]);
-        else if (j % 2 == 0)
-            store_aligned(p->pairs[j / 2][half], _mm256_blend_epi16(column[j], column[j + 1], 0xaa));
+    fill_pairs(p->pairs, half, type->scale_values, column, type->centre - panel_offset(type));
+    if (type->has_min) {
+        transpose8((const uint8_t *)row[0].min, sizeof row[0], column);
+        fill_pairs(p->min, half, type->scale_values, column, 1);
     }
 }
 
@@ -282,12 +318,17 @@ static void fill_scaled_words(struct panel *p, size_t half, const struct super_b
 /* Super-block i of 8 rows, the half-th of a panel. The next one is fetched meanwhile. */
 static void fill_super(const struct gemm_super_type *type, const uint8_t *const rows[8], size_t i,
                        size_t half, struct panel *p) {
+    const bool flip = type->is_signed && !type->is_words; /* adds 128 */
     struct super_block row[8];
     for (size_t r = 0; r < 8; r++) {
         const uint8_t *block = rows[r] + i * type->block_bytes;
         for (size_t b = 0; b < type->block_bytes; b += 64)
             __asm__ volatile("prefetcht0 %0" : : "m"(block[type->block_bytes + b]));
         type->unpack(block, &row[r]);
+        if (flip)
+            for (size_t k = 0; k < PANEL_VALUES; k += 32)
+                _mm256_storeu_si256((__m256i *)(void *)(row[r].w + k),
+                                    _mm256_xor_si256(load256(row[r].w + k), _mm256_set1_epi8((char)128)));
         p->d[0][8 * half + r] = row[r].d;
         p->m[0][8 * half + r] = type->has_min ? row[r].dmin : 0;
     }

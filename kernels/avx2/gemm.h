@@ -20,29 +20,31 @@ enum {
 };
 
 struct panel {
-    union {
-        alignas(32) uint8_t w[PANEL_VALUES / 4][2][32];     /* [k / 4][rows 0..7, 8..15][row][4 values] */
-        alignas(32) int16_t words[PANEL_VALUES / 2][2][16]; /* [k / 2][half][row][2 values] */
+    union { /* [k / 4][rows 0..7, 8..15][row][4 values], [k / 2][half][row][2 values] */
+        alignas(32) uint8_t w[PANEL_VALUES / 4][2][32];
+        alignas(32) int16_t words[PANEL_VALUES / 2][2][16];
     };
-    alignas(32) float d[8][PANEL_ROWS];      /* of block i; super-blocks use the first */
-    alignas(32) float d_bias[8][PANEL_ROWS]; /* blocks: -d * SUM_BIAS */
-    alignas(32) float m[8][PANEL_ROWS];      /* minima */
-    bool is_finite;                          /* blocks: all of d_bias is */
-    /* Super-blocks of bytes */
-    alignas(
-        32) int32_t scale[16][8][PANEL_ROWS]; /* [sub-block][a - 1][row]: scale * a as the loop wants it */
-    alignas(32) int16_t pairs[8][2][16];      /* factors of g: [j / 2][half][row][j % 2] */
+    /* Of block i; super-blocks use the first. Blocks: d_bias is -d * SUM_BIAS. */
+    alignas(32) float d[8][PANEL_ROWS];
+    alignas(32) float d_bias[8][PANEL_ROWS];
+    alignas(32) float m[8][PANEL_ROWS];
+    bool is_finite; /* all of d_bias */
+    /* Super-blocks of bytes: scale * a in the form that the loop takes, [sub-block][a - 1][row], and what the
+     * sums g of x are multiplied with for the total and the minimum, [j / 2][half][row][j % 2]. */
+    alignas(32) int32_t scale[16][8][PANEL_ROWS];
+    alignas(32) int16_t pairs[8][2][16];
+    alignas(32) int16_t min[8][2][16];
 };
 
 /* What a loop reads besides the panel, gathered before, so that few registers address it. */
 struct inner {
     alignas(32) int16_t words[TOKENS][PANEL_VALUES];   /* x, times its sub-scales */
     alignas(32) uint16_t line[TOKENS][16];             /* super-blocks: offset of each sub-block's scales */
-    alignas(32) int32_t start[TOKENS][8];              /* blocks: what is added to their sums */
+    alignas(32) int32_t start[TOKENS][16];             /* of the sums of a block or sub-block */
     alignas(32) float dx[TOKENS][8], x_sum[TOKENS][8]; /* scales of x; blocks: its sums */
     alignas(32) int16_t half[TOKENS][2 * PANEL_ROWS];  /* room for the loop */
     const int8_t *q;                                   /* x of token 0 */
-    const int16_t *g;                                  /* super-blocks: its scaled sums, for pairs */
+    const int16_t *g;                                  /* super-blocks: its scaled sums */
     size_t q_stride, g_stride;                         /* bytes from token to token */
     size_t n_blocks;                                   /* blocks: of the panel */
     float *acc;                                        /* [TOKENS][PANEL_ROWS], added to */
@@ -60,28 +62,43 @@ enum { SUM_BIAS_BITS = 0x4b400000 };
 void panel_fill_weights_avx2(struct panel *p, size_t half, const int8_t *rows, size_t stride);
 void panel_fill_words_avx2(struct panel *p, size_t half, const int16_t *rows, size_t stride);
 
+/* Blocks [i, i + n_blocks) of 8 rows, the half-th of the panel: weights, d and m. */
+typedef void fill_function(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half,
+                           struct panel *p);
+
 /* y = W x for blocks of 32. */
 struct gemm_block_type {
-    /* Blocks [i, i + n_blocks) of 8 rows, the half-th of the panel: weights, d and m. */
-    void (*fill)(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p);
+    fill_function *fill;
     inner_loop *loop;
     bool is_words; /* the loop takes words */
-    int offset;    /* what the unpacked weights are too large by */
+    int offset;    /* what the panel's weights are too large by */
 };
 void gemm_blocks_avx2(const struct gemm_block_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                       const struct acts *x, float *y, size_t y_stride);
 
-/* y = W x for super-blocks. */
+/* What stands in a panel's table of scales. */
+enum scale_table {
+    TABLE_TWICE, /* scale * a in both words of a dword */
+    TABLE_LOW,   /* in the low one, the other is zero */
+    TABLE_DWORD, /* as a dword */
+};
+
 #define NO_D_OFFSET SIZE_MAX
+
+/* y = W x for super-blocks. */
 struct gemm_super_type {
     size_t block_bytes;
     unpack_super_block *unpack;
-    inner_loop *loop;
-    bool is_words;       /* the loop takes words: w * scale */
+    size_t d_offset;     /* of the f16 d, behind which dmin stands, in a block; NO_D_OFFSET: unpack says */
     size_t scale_values; /* which share a scale: 16, 32 */
-    int offset;          /* what the unpacked weights are too large by; 0 for words */
+    bool is_signed;      /* unpack gives signed weights; otherwise quants, */
+    int offset;          /* which are too large by this */
     bool has_min;
-    size_t d_offset; /* of the f16 d, behind which dmin stands, in a block; NO_D_OFFSET: unpack says */
+    /* For many tokens */
+    inner_loop *loop;
+    bool is_words; /* the loop takes words: w * scale; otherwise bytes, signed ones with 128 added */
+    int centre;    /* the sums of a sub-block start at minus this times the sum of x */
+    enum scale_table table;
 };
 void gemm_super_avx2(const struct gemm_super_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                      const struct acts *x, float *y, size_t y_stride);

@@ -1,9 +1,9 @@
 /* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c and iq.c fill.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx2. One to three tokens (gemm.h takes more). For each super-block of eight rows:
- * unpack a row to bytes and 16-bit scales, which the compiler keeps in registers, add its products to 8 lanes
- * (vpmaddubsw, vpmaddwd by the sub-block's scale, vpaddd), bring eight rows to one vector with a row in each
- * lane, and take the float step. */
+ * Private to kernels/avx2 and kernels/avxvnni, whose dot.h multiplies. One to three tokens (gemm.h takes
+ * more). For each super-block of eight rows: unpack a row to bytes and 16-bit scales, which the compiler
+ * keeps in registers, add its products to 8 lanes (vpmaddubsw, vpmaddwd by the sub-block's scale, vpaddd),
+ * bring eight rows to one vector with a row in each lane, and take the float step. */
 #ifndef QUERN_KERNELS_AVX2_SUPER_H
 #define QUERN_KERNELS_AVX2_SUPER_H
 
@@ -26,27 +26,6 @@ TEMPLATE __m256i spread_pair(__m256i scales, int pair) {
     const __m256i low = _mm256_set1_epi16((short)(0x0100 + 0x0404 * pair));
     const __m256i high = _mm256_set1_epi16((short)(0x0302 + 0x0404 * pair));
     return _mm256_shuffle_epi8(scales, _mm256_blend_epi32(low, high, 0xf0));
-}
-
-/* sum + the products of 32 w and x, times the words of scales. |w| <= 128 and x >= -127, or w <= 128, do not
- * saturate 16 bits. Assembly, because GCC rearranges a chain of additions into a tree, for which it keeps
- * every operand, on the stack. */
-TEMPLATE __m256i add_products(bool is_signed, __m256i sum, __m256i w, const int8_t *q, __m256i scales) {
-    const __m256i_u *x = (const void *)q;
-    __m256i p;
-    if (is_signed)
-        __asm__("vpmaddubsw %[x], %[w], %[p]\n\t"
-                "vpmaddwd %[scales], %[p], %[p]\n\t"
-                "vpaddd %[p], %[sum], %[sum]"
-                : [sum] "+x"(sum), [p] "=&x"(p)
-                : [w] "x"(_mm256_abs_epi8(w)), [x] "x"(_mm256_sign_epi8(*x, w)), [scales] "x"(scales));
-    else
-        __asm__("vpmaddubsw %[x], %[w], %[p]\n\t"
-                "vpmaddwd %[scales], %[p], %[p]\n\t"
-                "vpaddd %[p], %[sum], %[sum]"
-                : [sum] "+x"(sum), [p] "=&x"(p)
-                : [w] "x"(w), [x] "m"(*x), [scales] "x"(scales));
-    return sum;
 }
 
 /* What a super-block of x brings to every row. */
@@ -78,7 +57,7 @@ TEMPLATE __m256i dot_row(struct gemm_super_type type, const struct super_block *
         sum = _mm256_mullo_epi32(_mm256_madd_epi16(plain, x->g), _mm256_set1_epi32(-type.offset));
     UNROLL
     for (int i = 0; i < 8; i++)
-        sum = add_products(type.is_words, sum, load256(row->w + 32 * i), x->q + 32 * i,
+        sum = add_products(type.is_signed, sum, load256(row->w + 32 * i), x->q + 32 * i,
                            type.scale_values == 32 ? broadcast_stored(&twice[i])
                                                    : spread_pair(halves[i / 4], i % 4));
     return sum;
@@ -165,8 +144,8 @@ TEMPLATE void tile_super(struct gemm_super_type type, const struct tile *tile, c
     tile_store(tile, y, out);
 }
 
-TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
-                                size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
+TEMPLATE void matmul_super(struct gemm_super_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                           const struct acts *x, float *y, size_t y_stride) {
     if (x->n_tokens >= GEMM_TOKENS) {
         const struct gemm_super_type copy = type; /* one whose address is taken is no constant any more */
         gemm_super_avx2(&copy, w, row_bytes, n_rows, x, y, y_stride);
