@@ -7,7 +7,6 @@
 #include "kernels/avx2/avx2.h"
 
 enum {
-    PANELS = 2,
     TILE_ROWS = PANELS * PANEL_ROWS,
     TILE_TOKENS = 510, /* whose sums, 64 KB, stay in the second cache */
     LINE_BYTES = PANEL_ROWS * 4,
@@ -162,10 +161,8 @@ static void multiply_blocks(const struct gemm_block_type *type, const struct pan
     struct inner in;
     for (size_t g = 0; g < n_groups(tile); g++) {
         gather_blocks(type, tile->x, group_begin(tile, g), i, n_blocks, &in);
-        for (size_t k = 0; k < PANELS; k++) {
-            in.acc = tile->acc[g][k][0];
-            type->loop(&p[k], &in);
-        }
+        in.acc = tile->acc[g][0][0];
+        type->loop(p, &in);
     }
 }
 
@@ -358,10 +355,8 @@ void gemm_super_avx2(const struct gemm_super_type *type, const uint8_t *w, size_
                 }
                 for (size_t g = 0; g < n_groups(&tile); g++) {
                     gather_super(type, x, group_begin(&tile, g), i, &in);
-                    for (size_t k = 0; k < PANELS; k++) {
-                        in.acc = tile.acc[g][k][0];
-                        type->loop(&p[k], &in);
-                    }
+                    in.acc = tile.acc[g][0][0];
+                    type->loop(p, &in);
                 }
             }
             store_tile(&tile, n_out, y + r, y_stride);

@@ -15,6 +15,7 @@
 enum {
     PANEL_ROWS = 16,
     PANEL_VALUES = 256, /* of each row: 8 blocks of 32, or a super-block */
+    PANELS = 2,         /* at once */
     TOKENS = 3,         /* at once */
     GEMM_TOKENS = 4,    /* from here on panels pay for themselves */
 };
@@ -42,14 +43,18 @@ struct inner {
     alignas(32) uint16_t line[TOKENS][16];             /* super-blocks: offset of each sub-block's scales */
     alignas(32) int32_t start[TOKENS][16];             /* of the sums of a block or sub-block */
     alignas(32) float dx[TOKENS][8], x_sum[TOKENS][8]; /* scales of x; blocks: its sums */
-    alignas(32) int16_t half[TOKENS][2 * PANEL_ROWS];  /* room for the loop */
-    const int8_t *q;                                   /* x of token 0 */
-    const int16_t *g;                                  /* super-blocks: its scaled sums */
-    size_t q_stride, g_stride;                         /* bytes from token to token */
-    size_t n_blocks;                                   /* blocks: of the panel */
-    float *acc;                                        /* [TOKENS][PANEL_ROWS], added to */
+    /* Room for a loop */
+    alignas(32) int16_t half[TOKENS][2 * PANEL_ROWS];
+    alignas(32) int32_t total[PANELS][TOKENS][PANEL_ROWS];
+    /* Of token 0, and bytes from token to token */
+    const int8_t *q;  /* x */
+    const int16_t *g; /* super-blocks: scaled sums of x */
+    size_t q_stride, g_stride;
+    size_t n_blocks; /* blocks: of the panel */
+    float *acc;      /* [PANELS][TOKENS][PANEL_ROWS], added to */
 };
 
+/* p: [PANELS] */
 typedef void inner_loop(const struct panel *p, struct inner *in);
 
 /* The bits of this float plus an integer I, |I| < 2^22, are the float SUM_BIAS + I: so fma(d, that, -d *

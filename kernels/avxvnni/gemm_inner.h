@@ -1,4 +1,4 @@
-/* gemm_inner.h - the inner loops of products with many tokens: 16 rows x 3 tokens.
+/* gemm_inner.h - the inner loops of products with many tokens: 32 rows x 3 tokens.
  * SPDX-License-Identifier: MIT
  * Private to kernels/avxvnni. The name says how many values share a scale and whether their sum fits a word,
  * which vpdpwssd scales, or takes a dword. */
