@@ -6,30 +6,29 @@
 
 #include "kernels/kernels.h"
 
-#include <string.h>
-
 /* Whether value k of row t is an outlier. */
 static inline bool row8_is_outlier(const struct acts *x, size_t t, size_t k) {
     return x->mask[t * (x->n / 32) + k / 32] >> k % 32 & 1;
 }
 
-/* The next at most `most` (64 or more) columns with an outlier of any token, in order. *k is where the search
- * begins, a multiple of 32, and where it ended. 0 at the end. */
-static inline size_t row8_columns(const struct acts *x, size_t *k, uint32_t *columns, size_t most) {
+enum { ROW8_WORDS = 32, ROW8_COLUMNS = 32 * ROW8_WORDS };
+
+/* The columns of the next ROW8_COLUMNS from *k on in which any token has an outlier, in order; stretches
+ * without are skipped. *k begins at 0 and moves on. Returns their number, 0 at the end. */
+static inline size_t row8_columns(const struct acts *x, size_t *k, uint32_t columns[ROW8_COLUMNS]) {
     const size_t n_words = x->n / 32;
     size_t n = 0, i = *k / 32;
-    for (; i < n_words && n + 64 <= most; i += 2) {
-        const size_t bytes = i + 1 < n_words ? 8 : 4; /* two words at once where there are two */
-        uint64_t any = 0;
-        for (size_t t = 0; t < x->n_tokens; t++) {
-            uint64_t words = 0;
-            memcpy(&words, x->mask + t * n_words + i, bytes);
-            any |= words; /* little-endian, as all of quern's machines */
-        }
-        for (; any; any &= any - 1)
-            columns[n++] = (uint32_t)(i * 32 + (size_t)__builtin_ctzll(any));
+    for (; i < n_words && !n; i += ROW8_WORDS) {
+        uint32_t any[ROW8_WORDS] = { 0 };
+        const size_t words = n_words - i < ROW8_WORDS ? n_words - i : ROW8_WORDS;
+        for (size_t t = 0; t < x->n_tokens; t++)
+            for (size_t j = 0; j < words; j++)
+                any[j] |= x->mask[t * n_words + i + j];
+        for (size_t j = 0; j < words; j++)
+            for (uint32_t bits = any[j]; bits; bits &= bits - 1)
+                columns[n++] = (uint32_t)((i + j) * 32) + (uint32_t)__builtin_ctz(bits);
     }
-    *k = i < n_words ? i * 32 : x->n;
+    *k = i * 32;
     return n;
 }
 

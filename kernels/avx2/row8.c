@@ -162,12 +162,16 @@ void matmul_w8a8_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 
 /* ---- Outliers ---- */
 
-enum { ROWS = 32, COLUMNS = 128 }; /* at once */
+enum {
+    ROWS = 256,
+    COLUMNS = 32,
+    PART = 32
+}; /* at once: columns in L1, a part of a token's outputs in registers */
 
-/* Column k of n_rows rows, the last one several times, as floats. */
+/* Column k of n_rows rows as floats; up to a multiple of 8 the last row again. */
 static void decode_column(const uint8_t *w, size_t row_bytes, size_t n_rows, size_t k, float out[ROWS]) {
     const size_t at = k / 32 * sizeof(struct block_q8_0);
-    for (size_t r = 0; r < ROWS; r += 8) {
+    for (size_t r = 0; r < n_rows; r += 8) {
         const uint8_t *block[8];
         int8_t q[8];
         for (size_t i = 0; i < 8; i++) {
@@ -180,36 +184,47 @@ static void decode_column(const uint8_t *w, size_t row_bytes, size_t n_rows, siz
     }
 }
 
-/* The columns of token t, added to its outputs y [n_rows]. */
-static void add_columns(const float w[COLUMNS][ROWS], const uint32_t *columns, size_t n_columns,
+/* Rows of the 8 from r on that exist. */
+static inline size_t lanes_of(size_t n_rows, size_t r) {
+    return n_rows <= r ? 0 : n_rows - r < 8 ? n_rows - r : 8;
+}
+
+/* The columns of token t, of which those of a row part begin at w, added to outputs y [n_rows], at most PART
+ * of which are written. */
+static void add_columns(const float (*w)[ROWS], const uint32_t *columns, size_t n_columns,
                         const struct acts *x, size_t t, float *y, size_t n_rows) {
-    __m256 acc[ROWS / 8];
-    for (size_t r = 0; r < ROWS; r += 8)
-        acc[r / 8] = _mm256_maskload_ps(y + r, first_lanes(n_rows <= r      ? 0
-                                                           : n_rows < r + 8 ? n_rows - r
-                                                                            : 8));
+    __m256 acc[PART / 8];
+    UNROLL
+    for (size_t r = 0; r < PART; r += 8)
+        acc[r / 8] = _mm256_maskload_ps(y + r, first_lanes(lanes_of(n_rows, r)));
     for (size_t i = 0; i < n_columns; i++) {
         if (!row8_is_outlier(x, t, columns[i]))
             continue;
         const __m256 v = _mm256_set1_ps(x->x[t * x->n + columns[i]]);
         UNROLL
-        for (size_t r = 0; r < ROWS; r += 8)
+        for (size_t r = 0; r < PART; r += 8)
             acc[r / 8] = _mm256_fmadd_ps(v, _mm256_load_ps(w[i] + r), acc[r / 8]);
     }
-    for (size_t r = 0; r < n_rows; r += 8)
-        _mm256_maskstore_ps(y + r, first_lanes(n_rows < r + 8 ? n_rows - r : 8), acc[r / 8]);
+    UNROLL
+    for (size_t r = 0; r < PART; r += 8)
+        _mm256_maskstore_ps(y + r, first_lanes(lanes_of(n_rows, r)), acc[r / 8]);
 }
 
 void add_outliers_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    alignas(32) float decoded[COLUMNS][ROWS];
-    uint32_t columns[COLUMNS];
-    for (size_t k = 0, n; (n = row8_columns(x, &k, columns, COLUMNS)) > 0;)
+    alignas(64) float decoded[COLUMNS][ROWS];
+    uint32_t columns[ROW8_COLUMNS];
+    for (size_t k = 0, n; (n = row8_columns(x, &k, columns)) > 0;)
         for (size_t r = 0; r < n_rows; r += ROWS) {
             const size_t n_out = n_rows - r < ROWS ? n_rows - r : ROWS;
-            for (size_t i = 0; i < n; i++)
-                decode_column(w + r * row_bytes, row_bytes, n_out, columns[i], decoded[i]);
-            for (size_t t = 0; t < x->n_tokens; t++)
-                add_columns((const float(*)[ROWS])decoded, columns, n, x, t, y + t * y_stride + r, n_out);
+            for (size_t c = 0; c < n; c += COLUMNS) {
+                const size_t n_columns = n - c < COLUMNS ? n - c : COLUMNS;
+                for (size_t i = 0; i < n_columns; i++)
+                    decode_column(w + r * row_bytes, row_bytes, n_out, columns[c + i], decoded[i]);
+                for (size_t t = 0; t < x->n_tokens; t++)
+                    for (size_t part = 0; part < n_out; part += PART)
+                        add_columns((const float(*)[ROWS])(const void *)&decoded[0][part], columns + c,
+                                    n_columns, x, t, y + t * y_stride + r + part, n_out - part);
+            }
         }
 }

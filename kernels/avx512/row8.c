@@ -207,13 +207,16 @@ void matmul_w8a8_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
 
 /* ---- Outliers ---- */
 
-enum { COLUMNS = 128 }; /* at once */
+enum {
+    ROWS = 256,
+    COLUMNS = 32,
+    PART = 64
+}; /* at once: columns in L1, a part of a token's outputs in registers */
 
-/* Column k of PANEL_ROWS rows, the last one several times, as floats. */
-static void decode_column(const uint8_t *w, size_t row_bytes, size_t n_rows, size_t k,
-                          float out[PANEL_ROWS]) {
+/* Column k of n_rows rows as floats; up to a multiple of 8 the last row again. */
+static void decode_column(const uint8_t *w, size_t row_bytes, size_t n_rows, size_t k, float out[ROWS]) {
     const size_t at = k / 32 * BLOCK;
-    for (size_t r = 0; r < PANEL_ROWS && r < n_rows; r += 8) {
+    for (size_t r = 0; r < n_rows; r += 8) {
         const uint8_t *block[8];
         int8_t q[8];
         for (size_t i = 0; i < 8; i++) {
@@ -226,37 +229,42 @@ static void decode_column(const uint8_t *w, size_t row_bytes, size_t n_rows, siz
     }
 }
 
-/* The columns of token t, added to its outputs y [n_rows]. */
-static void add_columns(const float w[COLUMNS][PANEL_ROWS], const uint32_t *columns, size_t n_columns,
+/* The columns of token t, of which those of a row part begin at w, added to outputs y [n_rows], at most PART
+ * of which are written. */
+static void add_columns(const float (*w)[ROWS], const uint32_t *columns, size_t n_columns,
                         const struct acts *x, size_t t, float *y, size_t n_rows) {
-    __m512 acc[PANEL_ROWS / 16];
+    __m512 acc[PART / 16];
     UNROLL
-    for (size_t r = 0; r < PANEL_ROWS; r += 16)
+    for (size_t r = 0; r < PART; r += 16)
         acc[r / 16] = _mm512_maskz_loadu_ps(n_rows > r ? lanes_left(n_rows - r) : 0, y + r);
     for (size_t i = 0; i < n_columns; i++) {
         if (!row8_is_outlier(x, t, columns[i]))
             continue;
         const __m512 v = _mm512_set1_ps(x->x[t * x->n + columns[i]]);
         UNROLL
-        for (size_t r = 0; r < PANEL_ROWS; r += 16)
+        for (size_t r = 0; r < PART; r += 16)
             acc[r / 16] = _mm512_fmadd_ps(v, _mm512_load_ps(w[i] + r), acc[r / 16]);
     }
     UNROLL
-    for (size_t r = 0; r < PANEL_ROWS; r += 16)
+    for (size_t r = 0; r < PART; r += 16)
         _mm512_mask_storeu_ps(y + r, n_rows > r ? lanes_left(n_rows - r) : 0, acc[r / 16]);
 }
 
 void add_outliers_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    alignas(64) float decoded[COLUMNS][PANEL_ROWS];
-    uint32_t columns[COLUMNS];
-    for (size_t k = 0, n; (n = row8_columns(x, &k, columns, COLUMNS)) > 0;)
-        for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {
-            const size_t n_out = smaller(n_rows - r, PANEL_ROWS);
-            for (size_t i = 0; i < n; i++)
-                decode_column(w + r * row_bytes, row_bytes, n_out, columns[i], decoded[i]);
-            for (size_t t = 0; t < x->n_tokens; t++)
-                add_columns((const float(*)[PANEL_ROWS])decoded, columns, n, x, t, y + t * y_stride + r,
-                            n_out);
+    alignas(64) float decoded[COLUMNS][ROWS];
+    uint32_t columns[ROW8_COLUMNS];
+    for (size_t k = 0, n; (n = row8_columns(x, &k, columns)) > 0;)
+        for (size_t r = 0; r < n_rows; r += ROWS) {
+            const size_t n_out = smaller(n_rows - r, ROWS);
+            for (size_t c = 0; c < n; c += COLUMNS) {
+                const size_t n_columns = smaller(n - c, COLUMNS);
+                for (size_t i = 0; i < n_columns; i++)
+                    decode_column(w + r * row_bytes, row_bytes, n_out, columns[c + i], decoded[i]);
+                for (size_t t = 0; t < x->n_tokens; t++)
+                    for (size_t part = 0; part < n_out; part += PART)
+                        add_columns((const float(*)[ROWS])(const void *)&decoded[0][part], columns + c,
+                                    n_columns, x, t, y + t * y_stride + r + part, n_out - part);
+            }
         }
 }
