@@ -1,6 +1,6 @@
 /* session.c - one conversation: cache, working memory, evaluation.
  * SPDX-License-Identifier: MIT */
-#include "engine/step.h"
+#include "engine/outliers.h"
 
 #include <stdlib.h>
 
@@ -129,6 +129,16 @@ static void *take_acts(struct arena *a, size_t n_in, size_t n) {
     return take(a, n, most + ALIGN); /* acts_bytes rounds each of its arrays once */
 }
 
+static void place_outliers(const struct quern_model *m, size_t widest_row, struct arena *a,
+                           struct scratch *b) {
+    const struct quern_model_options *o = &m->options;
+    if (o->outliers == 0 || (o->act != QUERN_ACT_INT8_ROW && o->round_inputs != QUERN_ROUND_INT8_ROW))
+        return;
+    b->outlier_words = (widest_row + 31) / 32;
+    b->outlier_counts = take(a, m->n_matrices, sizeof *b->outlier_counts);
+    b->outlier_columns = take(a, m->n_matrices, b->outlier_words * sizeof *b->outlier_columns);
+}
+
 static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,
                           struct scratch *b) {
     const struct hparams *hp = &m->hp;
@@ -137,6 +147,7 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
     size_t q = w.n_head * hp->head_dim_k, attn = w.n_head * hp->head_dim_v;
     size_t n_ffn = hp->n_expert ? n * hp->n_expert_used : n; /* rows of the feed-forward block */
     size_t n_in = hp->n_embd > w.n_ff ? hp->n_embd : w.n_ff;
+    n_in = attn > n_in ? attn : n_in;
     *b = (struct scratch){
         .x = take_floats(a, n, hp->n_embd),
         .normed = take_floats(a, n, hp->n_embd),
@@ -148,9 +159,11 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .gate = take_floats(a, n_ffn, w.n_ff),
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
-        .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn),
-                  take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
+        .acts = { take_acts(a, n_in, n_ffn), take_acts(a, n_in, n_ffn) },
     };
+    if (model_rounding(m) != ACT_NONE)
+        b->rounded = take_floats(a, n_ffn, n_in);
+    place_outliers(m, n_in, a, b);
     size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
     b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
     b->attn_outputs = take_floats(a, n_partials, hp->head_dim_v);
