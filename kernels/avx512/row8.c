@@ -229,42 +229,54 @@ static void decode_column(const uint8_t *w, size_t row_bytes, size_t n_rows, siz
     }
 }
 
-/* The columns of token t, of which those of a row part begin at w, added to outputs y [n_rows], at most PART
- * of which are written. */
-static void add_columns(const float (*w)[ROWS], const uint32_t *columns, size_t n_columns,
-                        const struct acts *x, size_t t, float *y, size_t n_rows) {
+/* Columns w of a part of the rows times values v [n], added to outputs y [n_rows], at most PART of which are
+ * written. at: where the columns are in w. */
+static void add_columns(const float (*w)[ROWS], const uint16_t *at, const float *v, size_t n, float *y,
+                        size_t n_rows) {
     __m512 acc[PART / 16];
     UNROLL
     for (size_t r = 0; r < PART; r += 16)
         acc[r / 16] = _mm512_maskz_loadu_ps(n_rows > r ? lanes_left(n_rows - r) : 0, y + r);
-    for (size_t i = 0; i < n_columns; i++) {
-        if (!row8_is_outlier(x, t, columns[i]))
-            continue;
-        const __m512 v = _mm512_set1_ps(x->x[t * x->n + columns[i]]);
+    for (size_t i = 0; i < n; i++) {
+        const __m512 value = _mm512_set1_ps(v[i]);
         UNROLL
         for (size_t r = 0; r < PART; r += 16)
-            acc[r / 16] = _mm512_fmadd_ps(v, _mm512_load_ps(w[i] + r), acc[r / 16]);
+            acc[r / 16] = _mm512_fmadd_ps(value, _mm512_load_ps(w[at[i]] + r), acc[r / 16]);
     }
     UNROLL
     for (size_t r = 0; r < PART; r += 16)
         _mm512_mask_storeu_ps(y + r, n_rows > r ? lanes_left(n_rows - r) : 0, acc[r / 16]);
 }
 
+/* Columns [c, c_end) of the slab, decoded for n_rows rows, added for all tokens. */
+static void add_batch(const float (*decoded)[ROWS], const struct row8_slab *slab, size_t c, size_t c_end,
+                      const struct acts *x, float *y, size_t y_stride, size_t n_rows) {
+    uint16_t own[ROW8_COLUMNS];
+    float v[COLUMNS];
+    for (size_t t = 0; t < x->n_tokens; t++) {
+        const size_t n = row8_own(x, slab, t, c, c_end, own);
+        for (size_t i = 0; i < n; i++) {
+            v[i] = x->x[t * x->n + slab->columns[own[i]]];
+            own[i] = (uint16_t)(own[i] - c);
+        }
+        for (size_t part = 0; part < n_rows && n; part += PART)
+            add_columns((const float(*)[ROWS])(const void *)&decoded[0][part], own, v, n,
+                        y + t * y_stride + part, n_rows - part);
+    }
+}
+
 void add_outliers_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
     alignas(64) float decoded[COLUMNS][ROWS];
-    uint32_t columns[ROW8_COLUMNS];
-    for (size_t k = 0, n; (n = row8_columns(x, &k, columns)) > 0;)
+    struct row8_slab slab = { .next = 0 };
+    while (row8_next(x, &slab))
         for (size_t r = 0; r < n_rows; r += ROWS) {
             const size_t n_out = smaller(n_rows - r, ROWS);
-            for (size_t c = 0; c < n; c += COLUMNS) {
-                const size_t n_columns = smaller(n - c, COLUMNS);
-                for (size_t i = 0; i < n_columns; i++)
-                    decode_column(w + r * row_bytes, row_bytes, n_out, columns[c + i], decoded[i]);
-                for (size_t t = 0; t < x->n_tokens; t++)
-                    for (size_t part = 0; part < n_out; part += PART)
-                        add_columns((const float(*)[ROWS])(const void *)&decoded[0][part], columns + c,
-                                    n_columns, x, t, y + t * y_stride + r + part, n_out - part);
+            for (size_t c = 0; c < slab.n; c += COLUMNS) {
+                const size_t c_end = smaller(slab.n, c + COLUMNS);
+                for (size_t i = c; i < c_end; i++)
+                    decode_column(w + r * row_bytes, row_bytes, n_out, slab.columns[i], decoded[i - c]);
+                add_batch((const float(*)[ROWS])decoded, &slab, c, c_end, x, y + r, y_stride, n_out);
             }
         }
 }
