@@ -141,3 +141,18 @@ void acts_values(const struct acts *acts, size_t t, float *x) {
         x[k] = is_outlier ? acts->x[at] : acts->d[at / block] * (float)q;
     }
 }
+
+struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens) {
+    const size_t skip = begin * acts->n, sub_block = acts->form == ACT_A256_16 ? 16 : 32;
+    struct acts part = *acts;
+    part.n_tokens = n_tokens;
+    part.x = acts->x ? acts->x + skip : NULL;
+    part.q = acts->q ? acts->q + skip : NULL;
+    part.d = acts->d ? acts->d + skip / layouts[acts->form].block : NULL;
+    part.sum = acts->sum ? acts->sum + skip / 32 : NULL;
+    part.a = acts->a ? acts->a + skip / sub_block : NULL;
+    part.g16 = acts->g16 ? acts->g16 + skip / 16 : NULL;
+    part.g32 = acts->g32 ? acts->g32 + skip / 32 : NULL;
+    part.mask = acts->mask ? acts->mask + skip / 32 : NULL;
+    return part;
+}

@@ -64,11 +64,13 @@ struct acts {
 
 /* Bytes that acts_place() needs for a form; 0 for ACT_F32. n is a multiple of the form's block. */
 size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens);
-/* Point the arrays of acts into memory [acts_bytes], 64-byte aligned. For ACT_F32
- * and ACT_ROW8 set x yourself. */
+/* Point the arrays of acts into memory [acts_bytes], 64-byte aligned. For ACT_F32 and
+ * ACT_ROW8 set x yourself. */
 void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory);
 /* x [acts->n] = what row t stands for, outliers as they were. Not for ACT_F32. */
 void acts_values(const struct acts *acts, size_t t, float *x);
+/* Tokens [begin, begin + n_tokens) of acts, in place. */
+struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens);
 
 /* ---- Attention ----
  * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,

@@ -10,22 +10,21 @@
 enum { MAX_FORMS = 2 };
 
 /* How much a worker takes at a time. With few tokens memory is the limit, and kernels read it in streams that
- * take a while to get going: large chunks. With many, arithmetic is: smaller ones even out better. */
-enum { FEW_TOKENS = 8, MEMORY_CHUNK_BYTES = 4 << 20, ARITHMETIC_CHUNK_BYTES = 256 << 10 };
-/* With one scale per token: so that columns of outliers are read while the rows are still in L2, and that
- * tokens are brought into tiles for many rows. */
-enum { ROW8_CHUNK_BYTES = 1 << 20 };
+ * take a while to get going: as much as leaves each worker a share. With many, arithmetic is, and what is
+ * prepared of the tokens serves 256 rows; four chunks for each worker even out what else the cores do. */
+enum { FEW_TOKENS = 8, FEW_TOKENS_BYTES = 4 << 20, MANY_TOKENS_ROWS = 256, ROWS_UNIT = 64 };
+/* With one scale per token: what fits in L2, as columns of outliers are read again after the product. */
+enum { FEW_TOKENS_ROW8_BYTES = 1 << 20 };
 
-/* Rows a worker takes at a time: a multiple of 64, the largest row panel of the kernels. */
+/* Rows a worker takes at a time: a multiple of the largest row panel of the kernels. */
 static size_t chunk_rows(const struct worker *w, const struct matrix *m, enum act_form form,
                          size_t n_tokens) {
-    bool is_few = n_tokens <= FEW_TOKENS;
-    size_t bytes = is_few ? MEMORY_CHUNK_BYTES : ARITHMETIC_CHUNK_BYTES;
-    size_t by_bytes = (form == ACT_ROW8 ? ROW8_CHUNK_BYTES : bytes) / m->row_bytes;
-    size_t n_shares = is_few ? w->n : 4 * (size_t)w->n;
-    size_t by_workers = (m->n_out + n_shares - 1) / n_shares;
-    size_t rows = by_bytes < by_workers ? by_bytes : by_workers;
-    return rows / 64 * 64 + 64;
+    const bool is_few = n_tokens <= FEW_TOKENS;
+    const size_t few_bytes = form == ACT_ROW8 ? FEW_TOKENS_ROW8_BYTES : FEW_TOKENS_BYTES;
+    const size_t most = is_few ? few_bytes / m->row_bytes : MANY_TOKENS_ROWS;
+    const size_t n_shares = is_few ? w->n : 4 * (size_t)w->n;
+    const size_t share = (m->n_out + n_shares - 1) / n_shares, rows = share < most ? share : most;
+    return rows / ROWS_UNIT * ROWS_UNIT + (rows % ROWS_UNIT || !rows ? ROWS_UNIT : 0);
 }
 
 static size_t collect_forms(const struct step *s, const struct linear *outputs, size_t n_outputs,

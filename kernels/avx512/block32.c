@@ -101,6 +101,9 @@ TEMPLATE __m256 scales_e8m0(const uint8_t *const row[8], size_t offset) {
 
 /* ---- Multiply ---- */
 
+/* Classes of vfpclassps: quiet NaN, both infinities, signalling NaN. */
+enum { NAN_OR_INFINITE = 0x01 | 0x08 | 0x10 | 0x80 };
+
 struct type32 {
     size_t block_bytes;
     unpack_blocks_function *unpack;
@@ -172,10 +175,11 @@ TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct a
 TEMPLATE void fill_panel32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_out, size_t i,
                            size_t n_blocks, struct panel *p) {
     alignas(64) uint8_t bytes[16][64];
-    for (size_t quarter = 0; quarter < PANEL_ROWS / 16; quarter++) {
+    __mmask8 not_finite = 0;
+    for (size_t half = 0; half < 2; half++) {
         const uint8_t *row[16];
         for (size_t r = 0; r < 16; r++) {
-            const size_t real = 16 * quarter + r < n_out ? 16 * quarter + r : n_out - 1;
+            const size_t real = 16 * half + r < n_out ? 16 * half + r : n_out - 1;
             row[r] = w + real * row_bytes + i * type.block_bytes;
             prefetch(row[r] + n_blocks * type.block_bytes, n_blocks * type.block_bytes);
         }
@@ -184,29 +188,38 @@ TEMPLATE void fill_panel32(struct type32 type, const uint8_t *w, size_t row_byte
             for (size_t r = 0; r < 16; r++)
                 store512(bytes[r], b + 1 < n_blocks ? type.unpack(row[r] + at, 2 * type.block_bytes)
                                                     : type.unpack(row[r] + at, type.block_bytes));
-            panel_fill_weights_avx512(p, quarter, b / 2, bytes[0], sizeof bytes[0]);
+            panel_fill_weights_avx512(p, half, b / 2, bytes[0], sizeof bytes[0]);
         }
         for (size_t b = 0; b < n_blocks; b++)
             for (size_t r = 0; r < 16; r += 8) {
-                const size_t at = b * type.block_bytes;
-                _mm256_store_ps(p->d[b] + 16 * quarter + r, type.scales(row + r, at));
+                const size_t at = b * type.block_bytes, lane = 16 * half + r;
+                const __m256 d = type.scales(row + r, at);
+                const __m256 shift = _mm256_mul_ps(d, _mm256_set1_ps(-BLOCK_BIAS));
+                _mm256_store_ps(p->d[b] + lane, d);
+                _mm256_store_ps(p->shift[b] + lane, shift);
+                not_finite |= _mm256_fpclass_ps_mask(shift, NAN_OR_INFINITE);
                 if (type.min_offset)
-                    _mm256_store_ps(p->m[b] + 16 * quarter + r, gather_f16(row + r, at + type.min_offset));
+                    _mm256_store_ps(p->m[b] + lane, gather_f16(row + r, at + type.min_offset));
             }
     }
+    p->is_exact = !not_finite;
 }
 
-TEMPLATE void matmul32(struct type32 type, fill_blocks *fill, const uint8_t *w, size_t row_bytes,
-                       size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
-    if (x->n_tokens >= GEMM_TOKENS) {
-        const struct gemm_block_type gemm = { fill, type.offset, type.min_offset != 0 };
-        gemm_blocks_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
-        return;
-    }
+TEMPLATE void multiply_few32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                             const struct acts *x, float *y, size_t y_stride) {
     for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);
         tile32(type, &tile, x, y, y_stride);
     }
+}
+
+TEMPLATE void matmul32(struct type32 type, fill_blocks *fill, kernel_matmul *few, const uint8_t *w,
+                       size_t row_bytes, size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
+    const struct gemm_block_type gemm = { fill, few, type.offset, type.min_offset != 0 };
+    if (x->n_tokens >= GEMM_TOKENS)
+        gemm_blocks_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
+    else
+        few(w, row_bytes, n_rows, x, y, y_stride);
 }
 
 /* ---- The types ---- */
@@ -220,9 +233,14 @@ static void fill_q4_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q4_0(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_q4_0(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                     size_t y_stride) {
+    multiply_few32(type_q4_0(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_q4_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q4_0(), fill_q4_0, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q4_0(), fill_q4_0, few_q4_0, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q4_1(void) {
@@ -235,9 +253,14 @@ static void fill_q4_1(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q4_1(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_q4_1(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                     size_t y_stride) {
+    multiply_few32(type_q4_1(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_q4_1_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q4_1(), fill_q4_1, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q4_1(), fill_q4_1, few_q4_1, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q5_0(void) {
@@ -249,9 +272,14 @@ static void fill_q5_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q5_0(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_q5_0(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                     size_t y_stride) {
+    multiply_few32(type_q5_0(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_q5_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q5_0(), fill_q5_0, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q5_0(), fill_q5_0, few_q5_0, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q5_1(void) {
@@ -264,9 +292,14 @@ static void fill_q5_1(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q5_1(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_q5_1(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                     size_t y_stride) {
+    multiply_few32(type_q5_1(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_q5_1_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q5_1(), fill_q5_1, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q5_1(), fill_q5_1, few_q5_1, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q8_0(void) {
@@ -278,9 +311,14 @@ static void fill_q8_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q8_0(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_q8_0(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                     size_t y_stride) {
+    multiply_few32(type_q8_0(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_q8_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q8_0(), fill_q8_0, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q8_0(), fill_q8_0, few_q8_0, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_iq4_nl(void) {
@@ -292,9 +330,14 @@ static void fill_iq4_nl(const uint8_t *w, size_t row_bytes, size_t n_out, size_t
     fill_panel32(type_iq4_nl(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_iq4_nl(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                       size_t y_stride) {
+    multiply_few32(type_iq4_nl(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_iq4_nl_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                           size_t y_stride) {
-    matmul32(type_iq4_nl(), fill_iq4_nl, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_iq4_nl(), fill_iq4_nl, few_iq4_nl, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_mxfp4(void) {
@@ -306,7 +349,12 @@ static void fill_mxfp4(const uint8_t *w, size_t row_bytes, size_t n_out, size_t 
     fill_panel32(type_mxfp4(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
+static void few_mxfp4(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
+                      size_t y_stride) {
+    multiply_few32(type_mxfp4(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
 void matmul_mxfp4_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    matmul32(type_mxfp4(), fill_mxfp4, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_mxfp4(), fill_mxfp4, few_mxfp4, w, row_bytes, n_rows, x, y, y_stride);
 }

@@ -1,35 +1,44 @@
-/* gemm_inner.h - the inner loops of products with many tokens: 64 rows x 3 tokens.
+/* gemm_inner.h - the inner loops of products with many tokens: 32 rows x 7 tokens.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx512. What a loop reads besides weights and scales is gathered before, so that it is
- * addressed by few registers. */
+ * Private to kernels/avx512. */
 #ifndef QUERN_KERNELS_AVX512_GEMM_INNER_H
 #define QUERN_KERNELS_AVX512_GEMM_INNER_H
 
 #include "kernels/avx512/gemm.h"
 
-#include <immintrin.h>
-
-enum { TOKENS = 3 }; /* at once */
-
-struct inner {
-    alignas(64) __m512i sum[TOKENS][4]; /* before and after: int32 of super-blocks, floats of blocks of 32 */
-    alignas(64) int32_t start[TOKENS][16]; /* of the sums of sub-blocks, in order of k */
-    alignas(
-        64) int32_t line[TOKENS][16];   /* super-blocks: byte offset of each sub-block's scales in a table */
-    alignas(64) float dx[TOKENS][8];    /* blocks: scales of x */
-    alignas(64) float x_sum[TOKENS][8]; /* blocks with a minimum: sums of x */
-    const int8_t *q;                    /* of token 0 */
-    size_t q_stride;
-    size_t n_blocks; /* blocks of 32 */
+/* What super-blocks of tokens bring besides their values; sub-blocks of 16 or 32, as the weights' scales. */
+struct group_super {
+    const int32_t *line[TOKENS][16]; /* of the panel's scale table, for each sub-block */
+    int16_t g[TOKENS][16];           /* scaled sums of x, of 16 or 32 values */
+    uint32_t norm[16];               /* largest sum of squares of a sub-block among the tokens */
+    float d[TOKENS];
 };
 
-typedef void inner_loop(const struct panel *p, struct inner *in);
+/* The same of blocks of 32. */
+struct group_blocks {
+    float d[TOKENS][16];
+    float sum[TOKENS][16]; /* of the quants */
+};
 
-/* Blocks of 32. */
-inner_loop inner_blocks_avx512, inner_blocks_min_avx512;
+/* Seven tokens and 256 values of each. */
+struct group {
+    const int8_t *q[TOKENS]; /* where they are: a copy would cost more than the distance between them */
+    alignas(64) int32_t start[TOKENS][16]; /* what the sum of each block or sub-block begins with */
+    union {
+        struct group_super super;
+        struct group_blocks blocks;
+    };
+};
 
-/* Super-blocks, by values per sum. Words: the sum fits 16 signed bits, and so do scales in the table; only
- * the low words count. */
-inner_loop inner_words_16_avx512, inner_words_32_avx512, inner_dwords_16_avx512, inner_dwords_32_avx512;
+/* Super-blocks: sum over sub-blocks of scale * a * (start + sum w*x), by values per sub-block. Words: the
+ * inner sum fits 16 signed bits, and the table's upper words are zero; then one vpdpwssd scales and adds,
+ * where dwords take vpmulld (two operations on Intel) and vpaddd. */
+typedef void inner_super(const struct panel *p, const struct group *g, int32_t sum[TOKENS][PANEL_ROWS]);
+inner_super inner_words_16_avx512, inner_words_32_avx512, inner_dwords_16_avx512, inner_dwords_32_avx512;
+
+/* n_blocks blocks of 32, added to acc; start holds INNER_BIAS_BITS minus the offset's part. */
+typedef void inner_blocks(const struct panel *p, const struct group *g, size_t n_blocks,
+                          float acc[TOKENS][PANEL_ROWS]);
+inner_blocks inner_blocks_avx512, inner_blocks_min_avx512;
 
 #endif

@@ -276,7 +276,7 @@ void matmul_iq4_xs_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, con
         .unpack = unpack_iq4_xs_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_iq4_xs, d),
-        .kind = GEMM_DWORDS_32,
+        .scale_values = 32,
         .offset = 128,
         .centre = 128,
     };
@@ -290,7 +290,7 @@ void matmul_iq3_s_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, cons
         .unpack = unpack_iq3_s_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_iq3_s, d),
-        .kind = GEMM_DWORDS_32,
+        .scale_values = 32,
         .offset = OFFSET,
         .centre = OFFSET,
     };
@@ -304,7 +304,7 @@ void matmul_iq3_xxs_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, co
         .unpack = unpack_iq3_xxs_avx512,
         .scales = scales_quarter,
         .d_offset = offsetof(struct block_iq3_xxs, d),
-        .kind = GEMM_DWORDS_32,
+        .scale_values = 32,
         .offset = OFFSET,
         .centre = OFFSET,
     };
@@ -318,7 +318,7 @@ void matmul_iq2_s_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, cons
         .unpack = unpack_iq2_s_avx512,
         .scales = scales_eighth,
         .d_offset = offsetof(struct block_iq2_s, d),
-        .kind = GEMM_DWORDS_16,
+        .scale_values = 16,
         .offset = OFFSET,
         .centre = OFFSET,
     };
@@ -332,7 +332,7 @@ void matmul_iq2_xs_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, con
         .unpack = unpack_iq2_xs_avx512,
         .scales = scales_eighth,
         .d_offset = offsetof(struct block_iq2_xs, d),
-        .kind = GEMM_DWORDS_16,
+        .scale_values = 16,
         .offset = OFFSET,
         .centre = OFFSET,
     };
@@ -346,7 +346,7 @@ void matmul_iq2_xxs_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, co
         .unpack = unpack_iq2_xxs_avx512,
         .scales = scales_eighth,
         .d_offset = offsetof(struct block_iq2_xxs, d),
-        .kind = GEMM_DWORDS_32,
+        .scale_values = 32,
         .offset = OFFSET,
         .centre = OFFSET,
     };
@@ -360,7 +360,7 @@ void matmul_iq1_s_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, cons
         .unpack = unpack_iq1_s_avx512,
         .scales = scales_eighth,
         .d_offset = offsetof(struct block_iq1_s, d),
-        .kind = GEMM_DWORDS_32,
+        .scale_values = 32,
         .offset = OFFSET,
         .centre = OFFSET,
     };
@@ -374,7 +374,7 @@ void matmul_iq1_m_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, cons
         .unpack = unpack_iq1_m_avx512,
         .scales = scales_iq1_m,
         .d_offset = offsetof(struct block_iq1_m, scales),
-        .kind = GEMM_DWORDS_16,
+        .scale_values = 16,
         .offset = OFFSET,
         .centre = OFFSET,
     };

@@ -101,7 +101,7 @@ void matmul_q2_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q2_K, d),
         .dmin_offset = offsetof(struct block_q2_K, dmin),
-        .kind = GEMM_WORDS_16,
+        .scale_values = 16,
         .has_min = true,
     };
     matmul_super_avx512(type, w, row_bytes, n_rows, x, y, y_stride);
@@ -114,7 +114,7 @@ void matmul_q3_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
         .unpack = unpack_q3_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q3_K, d),
-        .kind = GEMM_WORDS_16,
+        .scale_values = 16,
         .offset = 4,
         .centre = 4,
     };
@@ -126,11 +126,11 @@ void matmul_q4_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q4_K),
         .unpack = unpack_q4_K_avx512,
+        .gemv = gemv_q4_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q4_K, d),
         .dmin_offset = offsetof(struct block_q4_K, dmin),
-        .kind = GEMM_WORDS_32,
-        .centre = 8,
+        .scale_values = 32,
         .has_min = true,
     };
     matmul_super_avx512(type, w, row_bytes, n_rows, x, y, y_stride);
@@ -141,10 +141,12 @@ void matmul_q5_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q5_K),
         .unpack = unpack_q5_K_avx512,
+        .gemv = gemv_q5_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q5_K, d),
         .dmin_offset = offsetof(struct block_q5_K, dmin),
-        .kind = GEMM_DWORDS_32,
+        .scale_values = 32,
+        .centre = 16,
         .has_min = true,
     };
     matmul_super_avx512(type, w, row_bytes, n_rows, x, y, y_stride);
@@ -157,7 +159,7 @@ void matmul_q6_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
         .unpack = unpack_q6_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q6_K, d),
-        .kind = GEMM_DWORDS_16,
+        .scale_values = 16,
         .offset = 32,
         .centre = 32,
     };

@@ -81,13 +81,16 @@ TEMPLATE void tile_tokens(const struct tile *tile, const struct acts *x, size_t 
 
 /* ---- Many tokens ---- */
 
-enum { TILE_TOKENS = 192 }; /* whose sums of a panel are kept at hand: 96 KB of stack */
+enum {
+    MANY_TOKENS = 8,
+    TILE_TOKENS = 192
+}; /* of a tile: their sums of a panel, 48 KB, and their q stay in L2 */
 
 /* Blocks [i, i + n_blocks) of n_out rows, the last row several times. */
 static void fill_panel(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i, size_t n_blocks,
-                       struct panel *p) {
+                       struct row8_panel *p) {
     alignas(64) uint8_t bytes[16][64];
-    for (size_t quarter = 0; quarter < PANEL_ROWS / 16; quarter++) {
+    for (size_t quarter = 0; quarter < ROW8_ROWS / 16; quarter++) {
         const uint8_t *row[16];
         for (size_t r = 0; r < 16; r++) {
             const size_t real = 16 * quarter + r < n_out ? 16 * quarter + r : n_out - 1;
@@ -98,14 +101,18 @@ static void fill_panel(const uint8_t *w, size_t row_bytes, size_t n_out, size_t 
             for (size_t r = 0; r < 16; r++)
                 store512(bytes[r], b + 1 < n_blocks ? load_weights(row[r] + b * BLOCK, 2)
                                                     : load_weights(row[r] + b * BLOCK, 1));
-            panel_fill_weights_avx512(p, quarter, b / 2, bytes[0], sizeof bytes[0]);
+            __m512i column[16];
+            transpose16(bytes[0], sizeof bytes[0], column);
+            UNROLL
+            for (size_t i = 0; i < 16; i++)
+                _mm512_store_si512(p->w[8 * b + i][quarter], column[i]);
         }
     }
 }
 
-/* Scales of PANEL_ROWS rows, of which n_out exist. */
-static void load_scales(const uint8_t *w, size_t row_bytes, size_t n_out, float d[PANEL_ROWS]) {
-    for (size_t r = 0; r < PANEL_ROWS; r += 8) {
+/* Scales of ROW8_ROWS rows, of which n_out exist. */
+static void load_scales(const uint8_t *w, size_t row_bytes, size_t n_out, float d[ROW8_ROWS]) {
+    for (size_t r = 0; r < ROW8_ROWS; r += 8) {
         const uint8_t *row[8];
         for (size_t i = 0; i < 8; i++)
             row[i] = w + (r + i < n_out ? r + i : n_out - 1) * row_bytes;
@@ -121,19 +128,19 @@ static size_t n_groups(size_t n) { return (n + ROW8_TOKENS - 1) / ROW8_TOKENS; }
 static size_t group_begin(size_t n, size_t group) { return smaller(group * ROW8_TOKENS, n - ROW8_TOKENS); }
 
 struct sums {
-    alignas(64) int32_t of[TILE_TOKENS / ROW8_TOKENS][ROW8_TOKENS][PANEL_ROWS]; /* [group][token][row] */
+    alignas(64) int32_t of[TILE_TOKENS / ROW8_TOKENS][ROW8_TOKENS][ROW8_ROWS]; /* [group][token][row] */
 };
 
 static void start_sums(const struct acts *x, size_t t0, size_t n, struct sums *sums) {
     for (size_t g = 0; g < n_groups(n); g++)
         for (size_t t = 0; t < ROW8_TOKENS; t++) {
             const __m512i first = _mm512_set1_epi32(first_sum(x, t0 + group_begin(n, g) + t));
-            for (size_t r = 0; r < PANEL_ROWS; r += 16)
+            for (size_t r = 0; r < ROW8_ROWS; r += 16)
                 _mm512_store_si512(sums->of[g][t] + r, first);
         }
 }
 
-static void store_sums(const struct sums *sums, const float d[PANEL_ROWS], const struct acts *x, size_t t0,
+static void store_sums(const struct sums *sums, const float d[ROW8_ROWS], const struct acts *x, size_t t0,
                        size_t n, size_t n_out, float *y, size_t y_stride) {
     for (size_t g = 0; g < n_groups(n); g++)
         for (size_t i = 0; i < ROW8_TOKENS; i++) {
@@ -150,7 +157,7 @@ static void store_sums(const struct sums *sums, const float d[PANEL_ROWS], const
 
 /* Bring the q of a group from block b on, and its sums, to L1: rows of q are far apart, which the hardware
  * does not foresee. */
-TEMPLATE void prefetch_group(const struct acts *x, size_t t, size_t b, int32_t sum[ROW8_TOKENS][PANEL_ROWS]) {
+TEMPLATE void prefetch_group(const struct acts *x, size_t t, size_t b, int32_t sum[ROW8_TOKENS][ROW8_ROWS]) {
     for (size_t i = 0; i < ROW8_TOKENS; i++)
         for (size_t at = 0; at < 256; at += 64) {
             __asm__ volatile("prefetcht0 %0" : : "m"(x->q[(t + i) * x->n + 32 * b + at]));
@@ -161,14 +168,13 @@ TEMPLATE void prefetch_group(const struct acts *x, size_t t, size_t b, int32_t s
 /* A panel of n_out rows times tokens [t0, t0 + n). */
 static void multiply_panel(const uint8_t *w, size_t row_bytes, size_t n_out, const struct acts *x, size_t t0,
                            size_t n, float *y, size_t y_stride) {
-    enum { PANEL_BLOCKS = PANEL_VALUES / 32 };
     const size_t n_blocks = x->n / 32;
-    struct panel p;
+    struct row8_panel p;
     struct sums sums;
-    alignas(64) float d[PANEL_ROWS];
+    alignas(64) float d[ROW8_ROWS];
     start_sums(x, t0, n, &sums);
-    for (size_t b = 0; b < n_blocks; b += PANEL_BLOCKS) {
-        const size_t blocks = smaller(n_blocks - b, PANEL_BLOCKS);
+    for (size_t b = 0; b < n_blocks; b += ROW8_BLOCKS) {
+        const size_t blocks = smaller(n_blocks - b, ROW8_BLOCKS);
         fill_panel(w, row_bytes, n_out, b, blocks, &p);
         for (size_t g = 0; g < n_groups(n); g++) {
             if (g + 1 < n_groups(n))
@@ -182,15 +188,15 @@ static void multiply_panel(const uint8_t *w, size_t row_bytes, size_t n_out, con
 
 void matmul_w8a8_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    if (x->n_tokens >= GEMM_TOKENS) {
+    if (x->n_tokens >= MANY_TOKENS) {
         for (size_t t = 0, n; t < x->n_tokens; t += n) {
             n = smaller(x->n_tokens - t, TILE_TOKENS);
             if (n < ROW8_TOKENS) { /* too few are left: again some before */
                 n = ROW8_TOKENS;
                 t = x->n_tokens - n;
             }
-            for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
-                multiply_panel(w + r * row_bytes, row_bytes, smaller(n_rows - r, PANEL_ROWS), x, t, n, y + r,
+            for (size_t r = 0; r < n_rows; r += ROW8_ROWS)
+                multiply_panel(w + r * row_bytes, row_bytes, smaller(n_rows - r, ROW8_ROWS), x, t, n, y + r,
                                y_stride);
         }
         return;

@@ -28,8 +28,8 @@
     "vpdpbusd %%zmm" #x ", %%zmm30, %%zmm" #s2 "\n\t"                                                        \
     "vpdpbusd %%zmm" #x ", %%zmm31, %%zmm" #s3 "\n\t"
 
-void row8_inner_avx512(const struct panel *p, size_t n_blocks, const int8_t *q, size_t q_stride,
-                       int32_t sum[ROW8_TOKENS][PANEL_ROWS]) {
+void row8_inner_avx512(const struct row8_panel *p, size_t n_blocks, const int8_t *q, size_t q_stride,
+                       int32_t sum[ROW8_TOKENS][ROW8_ROWS]) {
     const void *w = p->w;
     const int8_t *q3 = q + 3 * q_stride;
     __asm__ volatile(

@@ -8,6 +8,7 @@
 
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/gemm.h"
+#include "kernels/avx512/gemv.h"
 #include "kernels/kernels.h"
 #include "kernels/tile.h"
 
@@ -112,6 +113,12 @@ TEMPLATE void matmul_super_avx512(struct gemm_super_type type, const uint8_t *w,
         const struct gemm_super_type gemm = type;
         gemm_super_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
         return;
+    }
+    if (x->n_tokens == 1 && type.gemv) {
+        const size_t n_done = type.gemv(w, row_bytes, n_rows, x, y);
+        w += n_done * row_bytes;
+        y += n_done;
+        n_rows -= n_done;
     }
     for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);

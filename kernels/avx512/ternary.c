@@ -56,7 +56,7 @@ void matmul_tq1_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, cons
         .unpack = unpack_tq1_0_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_tq1_0, d),
-        .kind = GEMM_WORDS_32,
+        .scale_values = 32,
         .offset = 1,
         .centre = 1,
     };
@@ -70,7 +70,7 @@ void matmul_tq2_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, cons
         .unpack = unpack_tq2_0_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_tq2_0, d),
-        .kind = GEMM_WORDS_32,
+        .scale_values = 32,
         .offset = 1,
         .centre = 1,
     };

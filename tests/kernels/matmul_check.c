@@ -213,8 +213,8 @@ static void multiply_next(const struct check *c, void *arg) {
 }
 
 static void time_type(struct check *c, uint32_t type) {
-    enum { N = 8192, ROWS = 2048, TIMED_TOKENS = 64 };
-    static const size_t tokens[] = { 1, 4, TIMED_TOKENS };
+    enum { N = 8192, ROWS = 2048, TIMED_TOKENS = 512 };
+    static const size_t tokens[] = { 1, 4, 16, 64, TIMED_TOKENS };
     const double least_bytes = 256e6; /* cold by size */
     struct timing t = { .type = type, .n_rows = ROWS };
     float *x = allocate((size_t)N * TIMED_TOKENS * sizeof *x);
