@@ -207,7 +207,7 @@ static enum quern_status open_session(struct completion *c, struct quern_error *
     if (!st)
         st = quern_session_memory(c->model, options, &c->cache_bytes, &c->work_bytes, err);
     if (!st)
-        st = quern_session_open(c->model, options, &c->session, err);
+        st = start_session(c->model, options, &c->s->messages, &c->session, err);
     if (!st)
         st = check_context(c, err);
     c->load_ms += now_ms() - start;
@@ -283,10 +283,10 @@ static void print_statistics(const struct completion *c) {
              per_second(c->out.n_evaluated, c->generate_ms), stop_names[c->out.stop]);
     complain(
         "loaded in %.0f ms; memory: model %s (mapped), cache %s, working %s, peak resident %s; seed %" PRIu32
-        "; %s, %u threads",
+        "; %s, %u threads, %u for the prompt",
         c->load_ms, size_text(c->info.file_bytes, model), size_text(c->cache_bytes, cache),
         size_text(c->work_bytes, work), size_text(peak_resident_bytes(), peak), c->seed, c->info.isa,
-        quern_session_n_threads(c->session));
+        quern_session_n_threads(c->session), quern_session_n_threads_batch(c->session));
 }
 
 static enum quern_status print_json(const struct completion *c, struct quern_error *err) {
@@ -317,6 +317,7 @@ static enum quern_status print_json(const struct completion *c, struct quern_err
     json_put(o, "memory", memory, &failed);
     json_put(o, "isa", json_string(c->info.isa), &failed);
     json_put(o, "threads", json_integer(quern_session_n_threads(c->session)), &failed);
+    json_put(o, "threads_batch", json_integer(quern_session_n_threads_batch(c->session)), &failed);
     return json_print(o, failed, err);
 }
 

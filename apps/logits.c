@@ -135,7 +135,7 @@ static enum quern_status open_session(struct logits_run *r, struct quern_error *
         return fail(err, QUERN_CONTEXT, "%s: has %zu ids, the context %zu; use -c %zu", s->ids, r->n,
                     options.n_ctx, r->n);
     enum quern_status st = apply_engine_settings(&s->engine, &options, err);
-    return st ? st : quern_session_open(r->model, &options, &r->session, err);
+    return st ? st : start_session(r->model, &options, &s->messages, &r->session, err);
 }
 
 /* Logits are many: 128k a token in some models. Without --split as many tokens are fed at a time as give a
@@ -222,6 +222,7 @@ static enum quern_status print_json(const struct logits_run *r, struct quern_err
         json_put(o, "output", json_text(r->s->output, strlen(r->s->output)), &failed);
     json_put(o, "isa", json_string(r->info.isa), &failed);
     json_put(o, "threads", json_integer(quern_session_n_threads(r->session)), &failed);
+    json_put(o, "threads_batch", json_integer(quern_session_n_threads_batch(r->session)), &failed);
     json_put(o, "cache_type_k", json_string(cache_types[r->s->cache_k]), &failed);
     json_put(o, "cache_type_v", json_string(cache_types[r->s->cache_v]), &failed);
     json_put(o, "n", json_integer((json_int_t)r->n), &failed);

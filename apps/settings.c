@@ -40,6 +40,14 @@ const struct option model_options[MODEL_OPTIONS] = {
       .help = "the model, a GGUF file; of a split one its first part. Without it the bundled model" },
 };
 
+static const char *const numa_modes[] = {
+    [QUERN_NUMA_NONE] = "none",
+    [QUERN_NUMA_DISTRIBUTE] = "distribute",
+    [QUERN_NUMA_ISOLATE] = "isolate",
+    [QUERN_NUMA_MIRROR] = "mirror",
+    NULL,
+};
+
 const struct option engine_options[ENGINE_OPTIONS] = {
     { .names = { "-t", "--threads" },
       .kind = OPTION_INTEGER,
@@ -48,6 +56,14 @@ const struct option engine_options[ENGINE_OPTIONS] = {
       .offset = offsetof(struct engine_settings, n_threads),
       .help = "threads to compute with; 0: the variable QUERN_THREADS, else one for each physical core that "
               "this process may use, fewer for a model of a few megabytes" },
+    { .names = { "-tb", "--threads-batch" },
+      .kind = OPTION_INTEGER,
+      .metavar = "N",
+      .max = MAX_THREADS,
+      .offset = offsetof(struct engine_settings, n_threads_batch),
+      .help =
+          "threads for several tokens at once, as in a prompt; 0: as -t, or if that is not given either one "
+          "for each physical core" },
     { .names = { "-b", "--batch-size" },
       .kind = OPTION_INTEGER,
       .metavar = "N",
@@ -79,6 +95,15 @@ const struct option engine_options[ENGINE_OPTIONS] = {
       .offset = offsetof(struct engine_settings, outliers),
       .help = "with --act int8-row: values of a larger magnitude are left out and multiplied as floats; 0: "
               "none are; -v says how many there were" },
+    { .names = { "--numa" },
+      .kind = OPTION_CHOICE,
+      .metavar = "MODE",
+      .initial = QUERN_NUMA_NONE,
+      .choices = numa_modes,
+      .offset = offsetof(struct engine_settings, numa),
+      .help =
+          "on a machine with several memory nodes: distribute threads and the rows of each matrix over them, "
+          "isolate all on one, or mirror the weights on each; what was done is said" },
 };
 
 const char *const act_names[] = { [QUERN_ACT_BLOCK] = "block", [QUERN_ACT_INT8_ROW] = "int8-row", NULL };
@@ -284,6 +309,7 @@ enum quern_status open_model(const char *path, const struct engine_settings *eng
     options.isa = engine->isa;
     options.act = (enum quern_act)engine->act;
     options.outliers = (float)engine->outliers;
+    options.numa = (enum quern_numa)engine->numa;
     options.note = print_note;
     options.note_user = &quiet;
     enum quern_status st = engine->isa ? QUERN_OK : capped_isa(&options.isa, err);
@@ -316,5 +342,21 @@ enum quern_status apply_engine_settings(const struct engine_settings *engine,
                                         struct quern_session_options *options, struct quern_error *err) {
     options->n_batch = (size_t)engine->n_batch;
     options->interrupt = interrupted;
+    options->n_threads_batch = (unsigned)engine->n_threads_batch;
     return thread_count(engine->n_threads, &options->n_threads, err);
+}
+
+enum quern_status start_session(const struct quern_model *model, const struct quern_session_options *options,
+                                const struct message_settings *messages, struct quern_session **out,
+                                struct quern_error *err) {
+    enum quern_status st = quern_session_open(model, options, out, err);
+    if (st)
+        return st;
+    const char *numa = quern_session_numa(*out);
+    if (*numa && !messages->quiet)
+        complain("numa: %s", numa);
+    if (messages->verbose)
+        complain("%u threads, %u for batches; by default as many as %s allow", quern_session_n_threads(*out),
+                 quern_session_n_threads_batch(*out), quern_threads_limit());
+    return QUERN_OK;
 }

@@ -19,10 +19,11 @@ struct model_settings {
 /* How a model is computed. */
 struct engine_settings {
     const char *isa;
-    int64_t n_threads; /* 0: not given */
+    int64_t n_threads, n_threads_batch; /* 0: not given */
     int64_t n_batch;
     int act; /* enum quern_act */
     double outliers;
+    int numa; /* enum quern_numa */
 };
 
 /* How a token is drawn: quern_sampler_options as a user writes them. */
@@ -51,7 +52,7 @@ struct message_settings {
     { "Messages", message_options, QUIET_OPTIONS, offsetof(type, member) }
 #define SAMPLING_GROUP(type, member)                                                                         \
     { "Sampling", sampling_options, SAMPLING_OPTIONS, offsetof(type, member) }
-enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 5, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
+enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 7, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
 enum { QUIET_OPTIONS = 1 }; /* the first of message_options, where there is no more to say */
 extern const struct option text_options[TEXT_OPTIONS], model_options[MODEL_OPTIONS],
     engine_options[ENGINE_OPTIONS], sampling_options[SAMPLING_OPTIONS], message_options[MESSAGE_OPTIONS];
@@ -91,5 +92,11 @@ enum quern_status thread_count(int64_t given, unsigned *n, struct quern_error *e
  * thread_count(). */
 enum quern_status apply_engine_settings(const struct engine_settings *engine,
                                         struct quern_session_options *options, struct quern_error *err);
+
+/* Open a session. What was done about memory nodes goes to stderr unless quiet; with verbose also the number
+ * of threads and what limits it. Errors: those of quern_session_open(). */
+enum quern_status start_session(const struct quern_model *model, const struct quern_session_options *options,
+                                const struct message_settings *messages, struct quern_session **out,
+                                struct quern_error *err);
 
 #endif

@@ -17,6 +17,7 @@ demo  | command -v pkg-config             | pkg-config           | pkgconf
 demo  | has_openmp                        | -                    | libomp
 demo  | pkg-config --exists sentencepiece | libsentencepiece-dev | sentencepiece
 demo  | pkg-config --exists jansson       | libjansson-dev       | jansson
+demo  | has_numa                          | libnuma-dev          | -
 tests | pkg-config --exists cmocka        | libcmocka-dev        | cmocka
 tests | command -v objdump                | binutils             | -
 tests | command -v ccache                 | ccache               | ccache
@@ -32,6 +33,9 @@ EOT
 has_openmp() {
     [ "$(uname)" != Darwin ] || [ -e /opt/homebrew/opt/libomp ] || [ -e /usr/local/opt/libomp ]
 }
+
+# Optional, and only Linux has it.
+has_numa() { [ "$(uname)" != Linux ] || pkg-config --exists numa; }
 
 has_clang_file() { [ -e "$(clang -print-resource-dir)/$1" ]; }
 

@@ -200,7 +200,8 @@ static enum quern_status load(struct quern_model *m, struct quern_error *err) {
         (st = check_quantization_version(m, err)) || (st = copy_name(m, err)) ||
         (st = hparams_read(m, err)) || (st = weights_bind(m, err)) || (st = rope_table_make(m, err)))
         return st;
-    return open_tokenizer(m, err);
+    st = open_tokenizer(m, err);
+    return st ? st : placement_open(m, m->options.numa, err);
 }
 
 static enum quern_status model_new(const struct quern_model_options *options, struct quern_model **out,
@@ -253,6 +254,7 @@ enum quern_status quern_model_open_memory(const void *data, size_t bytes, const 
 void quern_model_close(struct quern_model *m) {
     if (!m)
         return;
+    placement_close(&m->placement);
     tokenizer_close(m->tokenizer);
     while (m->owned) {
         struct owned_vector *next = m->owned->next;

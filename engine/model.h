@@ -5,6 +5,7 @@
 #ifndef QUERN_ENGINE_MODEL_H
 #define QUERN_ENGINE_MODEL_H
 
+#include "engine/placement.h"
 #include "engine/quern.h"
 #include "formats/gguf.h"
 #include "kernels/kernels.h"
@@ -79,6 +80,7 @@ struct quern_model {
     struct tokenizer *tokenizer; /* NULL: tokenizer_error says why */
     struct quern_error tokenizer_error;
     char *name; /* general.name */
+    struct placement placement;
     struct quern_model_options options;
 };
 

@@ -57,8 +57,10 @@ QUERN_API const char *quern_isa_name(size_t i);
 /* Whether this CPU and operating system can run that level. */
 QUERN_API bool quern_isa_usable(const char *name);
 /* Threads to use when nothing is asked for: physical cores that this process may use (affinity, cgroup
- * quota), at least 1. */
+ * quota of this control group and those above), the fast ones where cores differ in kind; at least 1. */
 QUERN_API unsigned quern_default_threads(void);
+/* What sets that number: "physical cores", "the control group's CPU quota" and the like. */
+QUERN_API const char *quern_threads_limit(void);
 
 /* ---- Models ---- */
 
@@ -85,6 +87,18 @@ enum quern_round_inputs {
     QUERN_ROUNDINGS,
 };
 
+/* What to do on a machine with several memory nodes. Threads are bound to the CPUs of their node, the calling
+ * thread while it is in quern_session_open() and quern_session_eval(). Where there is one node nothing is
+ * done. Needs Linux and a build with libnuma. */
+enum quern_numa {
+    QUERN_NUMA_NONE = 0,   /* nothing: the system decides */
+    QUERN_NUMA_DISTRIBUTE, /* threads on all nodes in turn; each node reads its part of the rows of every
+                            * matrix, and others' when its own are done. Parts that are not in memory yet come
+                            * to the node that reads them, what is there stays where it is */
+    QUERN_NUMA_ISOLATE,    /* all threads on the node on which the process started */
+    QUERN_NUMA_MIRROR,     /* threads on all nodes, each with its own copy of the weights */
+};
+
 struct quern_model_options {
     /* Kernel level to use: a name from quern_isa_name(). NULL: the best one this CPU has. A level that
      * the build or the CPU lacks is an error, never replaced. */
@@ -94,6 +108,7 @@ struct quern_model_options {
      * activations have a scale per token. */
     float outliers;
     enum quern_round_inputs round_inputs; /* default QUERN_ROUND_NONE */
+    enum quern_numa numa;                 /* of all its sessions; default none */
     /* Called during open with one line about each thing that is odd but harmless (extra tensors, a norm
      * in a quantized type). NULL: not told. */
     void (*note)(void *user, const char *text);
@@ -106,8 +121,8 @@ QUERN_API void quern_model_defaults(struct quern_model_options *options);
  * relies on: metadata ranges, tensor types, shapes. Weights are used from the mapping, nothing is read
  * but metadata, norms and biases.
  * Errors: QUERN_IO, QUERN_FORMAT, QUERN_UNSUPPORTED (architecture, tensor type, also one that `act` or
- * `round_inputs` cannot go with), QUERN_RANGE (an option), QUERN_MEMORY. *out is set only on success;
- * quern_model_close() releases it, after its sessions. */
+ * `round_inputs` cannot go with, numa), QUERN_RANGE (an option), QUERN_MEMORY (also when a node has no room
+ * for its copy). *out is set only on success; quern_model_close() releases it, after its sessions. */
 QUERN_API enum quern_status quern_model_open(const char *path, const struct quern_model_options *options,
                                              struct quern_model **out, struct quern_error *err);
 /* The same over the bytes of a file in memory, which stay the caller's and must outlive the model. name
@@ -185,6 +200,9 @@ struct quern_session_options {
     size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
     size_t n_batch;     /* tokens evaluated at once inside, 1..65536; default 512. Memory grows with it */
     unsigned n_threads; /* 0 (default): quern_default_threads(), fewer for a model of a few megabytes */
+    /* For several tokens at once, as in a prompt; 0 (default): n_threads if that is given, else
+     * quern_default_threads(), fewer for a model under a megabyte. */
+    unsigned n_threads_batch;
     enum quern_cache_type cache_k, cache_v; /* default F16 */
     /* Asked between batches and layers of a long evaluation, on the calling thread; true stops it with
      * QUERN_INTERRUPTED and leaves the session as before the call. NULL: not asked. */
@@ -221,7 +239,12 @@ QUERN_API enum quern_status quern_session_eval(struct quern_session *session, co
 /* Tokens in the cache, and how many it can hold. */
 QUERN_API size_t quern_session_position(const struct quern_session *session);
 QUERN_API size_t quern_session_n_ctx(const struct quern_session *session);
+/* Threads in use for one token, and for several. */
 QUERN_API unsigned quern_session_n_threads(const struct quern_session *session);
+QUERN_API unsigned quern_session_n_threads_batch(const struct quern_session *session);
+/* What was done about memory nodes, one line; "" without quern_model_options.numa. Lives as long as the
+ * session. */
+QUERN_API const char *quern_session_numa(const struct quern_session *session);
 /* Forget all tokens from position on; position <= the current one, else QUERN_RANGE. */
 QUERN_API enum quern_status quern_session_rewind(struct quern_session *session, size_t position,
                                                  struct quern_error *err);

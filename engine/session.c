@@ -19,14 +19,18 @@ static const enum cache_type cache_types[] = {
 /* ---- Options ---- */
 
 /* A thread that has less than this to read for a token gains less than the barriers of a step cost, and on
- * a busy machine loses much: 4 MiB take some 0.3 ms, the hundred barriers of ten layers 0.02 to 1 ms. */
-enum { MIN_BYTES_PER_THREAD = 4 << 20 };
+ * a busy machine loses much: 4 MiB take some 0.3 ms, the sixty barriers of ten layers 0.01 to 1 ms. A batch
+ * does several times the work between two barriers. */
+enum { MIN_BYTES_PER_THREAD = 4 << 20, MIN_BATCH_BYTES_PER_THREAD = 512 << 10 };
 
-static unsigned useful_threads(const struct quern_model *m) {
+static unsigned useful_threads(const struct quern_model *m, uint64_t min_bytes) {
     struct quern_model_info info;
     quern_model_get_info(m, &info);
+    const struct placement *p = &m->placement;
     unsigned most = quern_default_threads();
-    uint64_t useful = info.tensor_bytes / MIN_BYTES_PER_THREAD;
+    if (p->mode == QUERN_NUMA_ISOLATE) /* the node's part of them */
+        most = most * numa_n_cpus(&p->topology, p->mode) / numa_n_cpus(&p->topology, QUERN_NUMA_NONE);
+    uint64_t useful = info.tensor_bytes / min_bytes;
     return useful < 1 ? 1 : useful < most ? (unsigned)useful : most;
 }
 
@@ -45,6 +49,9 @@ static enum quern_status complete_options(const struct quern_model *m,
         return fail(err, QUERN_RANGE, "n_batch = %zu (allowed: 1 to %d)", o->n_batch, MAX_BATCH);
     if (o->n_threads > MAX_THREADS)
         return fail(err, QUERN_RANGE, "n_threads = %u (allowed: 0 to %d)", o->n_threads, MAX_THREADS);
+    if (o->n_threads_batch > MAX_THREADS)
+        return fail(err, QUERN_RANGE, "n_threads_batch = %u (allowed: 0 to %d)", o->n_threads_batch,
+                    MAX_THREADS);
     size_t n_types = sizeof cache_types / sizeof *cache_types;
     if ((size_t)o->cache_k >= n_types || (size_t)o->cache_v >= n_types)
         return fail(err, QUERN_RANGE, "unknown cache type (allowed: F16, F32, Q8_0)");
@@ -53,8 +60,10 @@ static enum quern_status complete_options(const struct quern_model *m,
         return fail(err, QUERN_UNSUPPORTED,
                     "a Q8_0 cache needs heads of a multiple of 32 values, this model's have %zu and %zu",
                     m->hp.head_dim_k, m->hp.head_dim_v);
+    if (!o->n_threads_batch)
+        o->n_threads_batch = o->n_threads ? o->n_threads : useful_threads(m, MIN_BATCH_BYTES_PER_THREAD);
     if (!o->n_threads)
-        o->n_threads = useful_threads(m);
+        o->n_threads = useful_threads(m, MIN_BYTES_PER_THREAD);
     if (o->n_batch > o->n_ctx)
         o->n_batch = o->n_ctx;
     return QUERN_OK;
@@ -139,18 +148,26 @@ static void place_outliers(const struct quern_model *m, size_t widest_row, struc
     b->outlier_columns = take(a, m->n_matrices, b->outlier_words * sizeof *b->outlier_columns);
 }
 
+static struct input_memory take_input(const struct quern_model *m, struct arena *a, size_t n_embd,
+                                      size_t n_in, size_t n) {
+    return (struct input_memory){ .normed = take_floats(a, n, n_embd),
+                                  .acts = { take_acts(a, n_in, n), take_acts(a, n_in, n) },
+                                  .rounded = model_rounding(m) != ACT_NONE ? take_floats(a, n, n_in) : NULL };
+}
+
+static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
+
+/* own_input: [threads], NULL while counting. */
 static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,
-                          struct scratch *b) {
+                          struct input_memory *own_input, struct scratch *b) {
     const struct hparams *hp = &m->hp;
     struct layer_shape w = widest(m);
     size_t n = o->n_batch;
     size_t q = w.n_head * hp->head_dim_k, attn = w.n_head * hp->head_dim_v;
     size_t n_ffn = hp->n_expert ? n * hp->n_expert_used : n; /* rows of the feed-forward block */
-    size_t n_in = hp->n_embd > w.n_ff ? hp->n_embd : w.n_ff;
-    n_in = attn > n_in ? attn : n_in;
+    size_t n_in = largest(largest(hp->n_embd, w.n_ff), attn);
     *b = (struct scratch){
         .x = take_floats(a, n, hp->n_embd),
-        .normed = take_floats(a, n, hp->n_embd),
         .q = take_floats(a, n, q),
         .k = take_floats(a, n, w.n_head_kv * hp->head_dim_k),
         .v = take_floats(a, n, w.n_head_kv * hp->head_dim_v),
@@ -159,10 +176,15 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .gate = take_floats(a, n_ffn, w.n_ff),
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
-        .acts = { take_acts(a, n_in, n_ffn), take_acts(a, n_in, n_ffn) },
+        .input = take_input(m, a, hp->n_embd, n_in, n_ffn),
+        .own_input = own_input,
     };
-    if (model_rounding(m) != ACT_NONE)
-        b->rounded = take_floats(a, n_ffn, n_in);
+    for (size_t i = 0; i < largest(o->n_threads, o->n_threads_batch); i++) {
+        struct input_memory own =
+            take_input(m, a, largest(hp->n_embd, OWN_INPUT_VALUES), largest(n_in, OWN_INPUT_VALUES), 1);
+        if (own_input)
+            own_input[i] = own;
+    }
     place_outliers(m, n_in, a, b);
     size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
     b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
@@ -180,7 +202,7 @@ static enum quern_status measure(const struct quern_model *m, const struct quern
     struct arena cache = { 0 }, work = { 0 };
     struct scratch unused;
     place_caches(m, o, &cache, NULL);
-    place_scratch(m, o, &work, &unused);
+    place_scratch(m, o, &work, NULL, &unused);
     if (cache.overflow || work.overflow)
         return fail(err, QUERN_RANGE,
                     "n_ctx = %zu with n_batch = %zu needs more memory than can be addressed", o->n_ctx,
@@ -203,15 +225,28 @@ enum quern_status quern_session_memory(const struct quern_model *m,
     return QUERN_OK;
 }
 
-/* Zeroed memory of which only the pages in use become resident, aligned to ALIGN. *raw is to be freed. */
-static uint8_t *allocate_zeroed(size_t bytes, void **raw) {
-    size_t padded;
-    if (!size_add(bytes, ALIGN, &padded) || !(*raw = calloc(padded, 1)))
-        return NULL;
-    return (uint8_t *)*raw + (ALIGN - (uintptr_t)*raw % ALIGN) % ALIGN;
+/* The cache of a head is written from its beginning on, in the order of positions: with huge pages a short
+ * text would take a page of every head, so only caches in which a head has several. */
+static enum page_size cache_pages(const struct quern_model *m, size_t cache_bytes) {
+    enum { HUGE_PAGES_BYTES = 4 << 20 };
+    size_t n_heads = 0;
+    for (size_t l = 0; l < m->hp.n_layer; l++)
+        n_heads += 2 * m->layers[l].shape.n_head_kv;
+    return cache_bytes / n_heads >= HUGE_PAGES_BYTES ? PAGES_HUGE : PAGES_SMALL;
 }
 
 /* ---- Open and close ---- */
+
+/* Bind the threads and have the weights ready. */
+static void settle(struct quern_session *s) {
+    struct numa_affinity callers;
+    bool binds = placement_binds(&s->model->placement);
+    if (binds)
+        numa_get_affinity(&callers);
+    placement_settle(s->model, s->pool, &s->plan_batch, s->numa, sizeof s->numa);
+    if (binds)
+        numa_set_affinity(&callers);
+}
 
 enum quern_status quern_session_open(const struct quern_model *m, const struct quern_session_options *options,
                                      struct quern_session **out, struct quern_error *err) {
@@ -228,11 +263,13 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     s->key_type = cache_types[o.cache_k];
     s->value_type = cache_types[o.cache_v];
     s->n_tiles = n_cache_tiles(&o);
-    struct arena cache = { .memory = allocate_zeroed(cache_bytes, &s->cache_memory) };
-    struct arena work = { .memory = allocate_zeroed(work_bytes, &s->work_memory) };
+    bool has_memory = pages_map(cache_bytes, cache_pages(m, cache_bytes), &s->cache_memory) &&
+                      pages_map(work_bytes, PAGES_HUGE, &s->work_memory);
+    struct arena cache = { .memory = s->cache_memory.data }, work = { .memory = s->work_memory.data };
     s->caches = calloc(m->hp.n_layer, sizeof *s->caches);
-    s->pool = pool_open(o.n_threads);
-    if (!cache.memory || !work.memory || !s->caches || !s->pool) {
+    s->own_input = calloc(largest(o.n_threads, o.n_threads_batch), sizeof *s->own_input);
+    s->pool = pool_open();
+    if (!has_memory || !s->caches || !s->own_input || !s->pool) {
         quern_session_close(s);
         return fail(err, QUERN_MEMORY,
                     "out of memory: a session of %zu tokens takes %zu MiB of cache and %zu MiB "
@@ -240,7 +277,12 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
                     o.n_ctx, cache_bytes >> 20, work_bytes >> 20);
     }
     place_caches(m, &o, &cache, s->caches);
-    place_scratch(m, &o, &work, &s->scratch);
+    place_scratch(m, &o, &work, s->own_input, &s->scratch);
+    placement_plan(&m->placement, o.n_threads, &s->plan);
+    placement_plan(&m->placement, o.n_threads_batch, &s->plan_batch);
+    if (s->plan.n_nodes > 1 || m->placement.mode == QUERN_NUMA_MIRROR)
+        numa_interleave(&m->placement.topology, s->cache_memory.data, s->cache_memory.bytes);
+    settle(s);
     *out = s;
     return QUERN_OK;
 }
@@ -250,14 +292,18 @@ void quern_session_close(struct quern_session *s) {
         return;
     pool_close(s->pool);
     free(s->caches);
-    free(s->cache_memory);
-    free(s->work_memory);
+    free(s->own_input);
+    pages_unmap(&s->cache_memory);
+    pages_unmap(&s->work_memory);
     free(s);
 }
 
 size_t quern_session_position(const struct quern_session *s) { return s->position; }
 size_t quern_session_n_ctx(const struct quern_session *s) { return s->options.n_ctx; }
 unsigned quern_session_n_threads(const struct quern_session *s) { return s->options.n_threads; }
+unsigned quern_session_n_threads_batch(const struct quern_session *s) { return s->options.n_threads_batch; }
+
+const char *quern_session_numa(const struct quern_session *s) { return s->numa; }
 
 enum quern_status quern_session_rewind(struct quern_session *s, size_t position, struct quern_error *err) {
     if (position > s->position)
@@ -289,14 +335,13 @@ static enum quern_status check_tokens(const struct quern_session *s, const int32
 
 static void run_forward(struct worker *w, void *arg) {
     struct step *s = arg;
+    if (placement_binds(&s->model->placement))
+        numa_bind_thread(&s->model->placement.topology, s->plan->node_of_thread[w->id]);
     s->model->arch->forward(w, s);
 }
 
-enum quern_status quern_session_eval(struct quern_session *session, const int32_t *tokens, size_t n_tokens,
-                                     float *logits, size_t n_logits, struct quern_error *err) {
-    enum quern_status st = check_tokens(session, tokens, n_tokens, n_logits, err);
-    if (st)
-        return st;
+static enum quern_status eval(struct quern_session *session, const int32_t *tokens, size_t n_tokens,
+                              float *logits, size_t n_logits, struct quern_error *err) {
     size_t n_vocab = session->model->hp.n_vocab, first_logit = n_tokens - n_logits;
     for (size_t begin = 0, n; begin < n_tokens; begin += n) {
         n = n_tokens - begin < session->options.n_batch ? n_tokens - begin : session->options.n_batch;
@@ -306,6 +351,7 @@ enum quern_status quern_session_eval(struct quern_session *session, const int32_
             .kernels = &session->model->kernels,
             .session = session,
             .scratch = &session->scratch,
+            .plan = n > 1 ? &session->plan_batch : &session->plan,
             .tokens = tokens + begin,
             .n_tokens = n,
             .position = session->position + begin,
@@ -314,10 +360,25 @@ enum quern_status quern_session_eval(struct quern_session *session, const int32_
             step.n_logits = begin + n - from;
             step.logits = logits + (from - first_logit) * n_vocab;
         }
-        pool_run(session->pool, run_forward, &step);
+        pool_run(session->pool, step.plan->n_threads, run_forward, &step);
         if (step.stop)
             return fail(err, QUERN_INTERRUPTED, "evaluation was interrupted");
     }
     session->position += n_tokens;
     return QUERN_OK;
+}
+
+enum quern_status quern_session_eval(struct quern_session *session, const int32_t *tokens, size_t n_tokens,
+                                     float *logits, size_t n_logits, struct quern_error *err) {
+    enum quern_status st = check_tokens(session, tokens, n_tokens, n_logits, err);
+    struct numa_affinity callers;
+    bool binds = placement_binds(&session->model->placement);
+    if (st)
+        return st;
+    if (binds)
+        numa_get_affinity(&callers);
+    st = eval(session, tokens, n_tokens, logits, n_logits, err);
+    if (binds)
+        numa_set_affinity(&callers);
+    return st;
 }

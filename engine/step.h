@@ -4,6 +4,7 @@
 #define QUERN_ENGINE_STEP_H
 
 #include "engine/arch.h"
+#include "engine/memory.h"
 
 /* Keys and values of one layer. Keys: [n_head_kv][n_tiles][head_dim_k][ATTN_TILE]; values:
  * [n_head_kv][n_tiles * ATTN_TILE][head_dim_v]. */
@@ -11,21 +12,30 @@ struct layer_cache {
     uint8_t *keys, *values;
 };
 
+/* An operation's input, normed and in up to two forms. */
+struct input_memory {
+    float *normed;
+    uint8_t *acts[2];
+    float *rounded; /* as floats again; NULL: the model's options do not ask for it */
+};
+
+/* Values of several rows up to which every worker prepares an input for itself (engine/ops/linear.c). */
+enum { OWN_INPUT_VALUES = 16384 };
+
 /* Working memory of a step, carved from the session's arena; n is the largest batch, widths are the
  * largest over the layers. */
 struct scratch {
-    float *x;         /* [n][n_embd] residual stream */
-    float *normed;    /* [n][n_embd] */
-    float *q;         /* [n][n_head * head_dim_k] */
-    float *k;         /* [n][n_head_kv * head_dim_k] */
-    float *v;         /* [n][n_head_kv * head_dim_v] */
-    float *attn;      /* [n][n_head * head_dim_v] */
-    float *out;       /* [n][n_embd] output of a block, before it is added to x */
-    float *gate;      /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
-    float *up;        /* as gate */
-    float *rope;      /* [n][n_rot / 2][2] cosine, sine */
-    uint8_t *acts[2]; /* activations of one operation's input, in up to two forms */
-    float *rounded;   /* these as floats again; NULL: the model's options do not ask for it */
+    float *x;                             /* [n][n_embd] residual stream */
+    float *q;                             /* [n][n_head * head_dim_k] */
+    float *k;                             /* [n][n_head_kv * head_dim_k] */
+    float *v;                             /* [n][n_head_kv * head_dim_v] */
+    float *attn;                          /* [n][n_head * head_dim_v] */
+    float *out;                           /* [n][n_embd] output of a block, which is added to x */
+    float *gate;                          /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
+    float *up;                            /* as gate */
+    float *rope;                          /* [n][n_rot / 2][2] cosine, sine */
+    struct input_memory input;            /* [n] rows, shared */
+    struct input_memory *own_input;       /* [n_threads], of one row or OWN_INPUT_VALUES */
     struct outlier_count *outlier_counts; /* [n_matrices]; NULL: none are looked for */
     uint32_t *outlier_columns; /* [n_matrices][outlier_words] a bit for each column ever affected */
     size_t outlier_words;
@@ -57,10 +67,13 @@ struct quern_session {
     struct quern_session_options options;
     enum cache_type key_type, value_type;
     struct pool *pool;
-    size_t n_tiles;                   /* of ATTN_TILE positions, per kv head */
-    size_t position;                  /* tokens in the cache */
-    struct layer_cache *caches;       /* [n_layer] */
-    void *cache_memory, *work_memory; /* as allocated */
+    size_t n_tiles;                 /* of ATTN_TILE positions, per kv head */
+    size_t position;                /* tokens in the cache */
+    struct layer_cache *caches;     /* [n_layer] */
+    struct input_memory *own_input; /* [threads] */
+    struct pages cache_memory, work_memory;
+    struct numa_plan plan, plan_batch; /* for one token, and for several */
+    char numa[512];                    /* what was done about memory nodes */
     struct scratch scratch;
 };
 
@@ -70,6 +83,7 @@ struct step {
     const struct kernels *kernels;
     struct quern_session *session;
     const struct scratch *scratch;
+    const struct numa_plan *plan;
     const int32_t *tokens;
     size_t n_tokens, position;
     float *logits; /* [n_logits][n_vocab] of the last n_logits tokens */

@@ -19,16 +19,15 @@ struct worker {
     unsigned i_deal; /* deals opened since the last barrier */
 };
 
-enum { POOL_DEALS = 8 }; /* deals that may be opened between two barriers */
+enum { POOL_DEALS = 64 }; /* deals that may be opened between two barriers */
 
-/* n_threads >= 1. NULL if memory is short. */
-struct pool *pool_open(unsigned n_threads);
+/* NULL if memory is short. */
+struct pool *pool_open(void);
 void pool_close(struct pool *pool); /* accepts NULL */
-unsigned pool_n_threads(const struct pool *pool);
 
-/* Call body on every thread of the team and return when all have returned. The system may grant fewer
- * threads than asked for; worker.n tells. All must pass the same barriers. Not for two callers at once. */
-void pool_run(struct pool *pool, void (*body)(struct worker *w, void *arg), void *arg);
+/* Call body on n_threads >= 1 threads and return when all have returned. The system may grant fewer threads
+ * than asked for; worker.n tells. All must pass the same barriers. Not for two callers at once. */
+void pool_run(struct pool *pool, unsigned n_threads, void (*body)(struct worker *w, void *arg), void *arg);
 
 void pool_barrier(struct worker *w);
 
@@ -43,5 +42,15 @@ static inline void pool_share(const struct worker *w, size_t n, size_t *begin, s
  * same deals in the same order, then each calls pool_take() until it returns n or more. */
 unsigned pool_deal(struct worker *w);
 size_t pool_take(struct worker *w, unsigned deal, size_t chunk);
+
+/* Chunks that shrink: half of an equal share of what is left, so that all end together even if a thread was
+ * stopped, but large ones at first. Multiples of unit but for the last; before that is applied at least
+ * `least` and at most `most`. */
+struct guide {
+    unsigned n_workers; /* that take from this deal, more or less */
+    size_t n, unit, least, most;
+};
+/* Items from *begin on; 0: all are taken. */
+size_t pool_take_guided(struct worker *w, unsigned deal, const struct guide *g, size_t *begin);
 
 #endif

@@ -38,37 +38,32 @@ static const struct tensor_row layer_tensors[] = {
 };
 /* clang-format on */
 
+/* x += o(attention(rope(q), rope(k), v)), of the normed x */
 static void attention(struct worker *w, const struct step *s, size_t l) {
     const struct layer *layer = &s->model->layers[l];
     const struct scratch *b = s->scratch;
     struct linear qkv[] = { { .matrix = &layer->wq, .bias = layer->bq, .y = b->q },
                             { .matrix = &layer->wk, .bias = layer->bk, .y = b->k },
                             { .matrix = &layer->wv, .bias = layer->bv, .y = b->v } };
-    struct linear out = { .matrix = &layer->wo, .bias = layer->bo, .y = b->out };
+    struct linear out = { .matrix = &layer->wo, .bias = layer->bo, .y = b->out, .residual = b->x };
     size_t head_dim = s->model->hp.head_dim_k;
-    op_rms_norm(w, s, b->x, layer->attn_norm, b->normed);
-    op_linear(w, s, b->normed, s->n_tokens, qkv, 3);
+    op_linear(w, s, (struct input){ b->x, layer->attn_norm }, s->n_tokens, qkv, 3);
     op_rope(w, s, b->q, layer->shape.n_head, head_dim);
     op_rope(w, s, b->k, layer->shape.n_head_kv, head_dim);
     op_attention(w, s, l, b->q, b->k, b->v, b->attn);
-    op_linear(w, s, b->attn, s->n_tokens, &out, 1);
-    op_add(w, s, b->x, b->out);
+    op_linear(w, s, (struct input){ b->attn, NULL }, s->n_tokens, &out, 1);
 }
 
 static void feed_forward(struct worker *w, const struct step *s, size_t l) {
     const struct layer *layer = &s->model->layers[l];
-    const struct scratch *b = s->scratch;
-    op_rms_norm(w, s, b->x, layer->ffn_norm, b->normed);
     if (s->model->hp.n_expert)
-        op_experts(w, s, layer, b->normed, b->out);
+        op_experts(w, s, layer, s->scratch->x);
     else
-        op_gated_ffn(w, s, layer, b->normed, b->out);
-    op_add(w, s, b->x, b->out);
+        op_gated_ffn(w, s, layer, s->scratch->x);
 }
 
 static void forward(struct worker *w, struct step *s) {
     op_embed(w, s, s->scratch->x);
-    op_rope_table(w, s);
     for (size_t l = 0; l < s->model->hp.n_layer && !s->stop; l++) {
         attention(w, s, l);
         op_poll(w, s);

@@ -24,7 +24,7 @@ struct bench_settings {
     struct model_settings model;
     struct engine_settings engine;
     struct message_settings messages;
-    const char *synthetic;
+    const char *synthetic, *save;
     int64_t n_prompt, n_gen, n_depth, n_repetitions;
     int cache_k, cache_v, format;
     bool warmup, limits, json;
@@ -42,6 +42,11 @@ static const struct option synthetic_options[] = {
       .help = "instead of a file, random weights in the shape llama-1b, llama-3b, llama-8b or llama-70b (or "
               "llama-tiny, for trying) and of a type or mix of types such as Q8_0, Q4_K_M or IQ4_XS; written "
               "to a temporary file below $TMPDIR, else /tmp" },
+    { .names = { "--save" },
+      .kind = OPTION_TEXT,
+      .metavar = "FILE",
+      AT(save),
+      .help = "write the random model to this file instead and leave it there" },
 };
 
 static const struct option test_options[] = {
@@ -195,7 +200,7 @@ static enum quern_status choose_model(struct bench *b, struct quern_error *err) 
     enum quern_status st = synthetic_parse(s->synthetic, &b->synthetic, err);
     b->model_filename = b->synthetic.name;
     b->path = b->temporary.path;
-    return st ? st : synthetic_write(&b->synthetic, &b->temporary, written, b, err);
+    return st ? st : synthetic_write(&b->synthetic, s->save, &b->temporary, written, b, err);
 }
 
 static enum quern_status load_model(struct bench *b, struct quern_error *err) {
@@ -237,7 +242,7 @@ static enum quern_status open_session(struct bench *b, struct quern_error *err) 
     enum quern_status st = apply_engine_settings(&s->engine, &options, err);
     const double start = now_ms();
     if (!st)
-        st = quern_session_open(b->model, &options, &b->session, err);
+        st = start_session(b->model, &options, &s->messages, &b->session, err);
     b->report.load_ms += now_ms() - start;
     if (st)
         return st;
@@ -327,6 +332,7 @@ static enum quern_status measure(struct bench *b, struct bench_test *t, struct q
     t->samples_ns = calloc((size_t)b->s->n_repetitions, sizeof *t->samples_ns);
     if (!t->samples_ns)
         return fail_memory(err, (size_t)b->s->n_repetitions * sizeof *t->samples_ns);
+    b->probe.n_threads = t->n_prompt > 1 ? b->report.n_threads_batch : b->report.n_threads;
     enum quern_status st = b->s->limits ? limits_measure(&b->probe, &t->before, err) : QUERN_OK;
     if (!st)
         st = repeat(b, t, err);
@@ -367,6 +373,7 @@ static void describe(struct bench *b) {
     r->probe = &b->probe;
     r->n_batch = b->n_batch;
     r->n_threads = quern_session_n_threads(b->session);
+    r->n_threads_batch = quern_session_n_threads_batch(b->session);
     r->type_k = cache_types[b->s->cache_k];
     r->type_v = cache_types[b->s->cache_v];
     cpu_name(r->cpu, sizeof r->cpu);
@@ -377,8 +384,7 @@ static enum quern_status bench(struct bench *b, struct quern_error *err) {
     if (!st)
         st = open_session(b, err);
     if (!st)
-        st = limits_open(&b->probe, b->gguf, b->info.isa, b->workload.kind,
-                         quern_session_n_threads(b->session), err);
+        st = limits_open(&b->probe, b->gguf, b->info.isa, b->workload.kind, err);
     if (st)
         return st;
     describe(b);
@@ -408,6 +414,9 @@ static enum quern_status check_bench(const void *settings, struct quern_error *e
         return fail(err, QUERN_RANGE, "-p 0 and -n 0 leave nothing to test");
     if (s->model.path && s->synthetic)
         return fail(err, QUERN_RANGE, "-m and --synthetic both give the model; leave one out");
+    if (s->save && !s->synthetic)
+        return fail(err, QUERN_RANGE,
+                    "--save keeps a random model; give its shape and type with --synthetic");
     if (s->json && s->format != REPORT_MD && s->format != REPORT_JSON)
         return fail(err, QUERN_RANGE, "--json and -o %s exclude each other", report_formats[s->format]);
     enum quern_status st = s->synthetic ? synthetic_parse(s->synthetic, &synthetic, err) : QUERN_OK;

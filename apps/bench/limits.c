@@ -44,8 +44,8 @@ static enum quern_status take_model(struct limit_probe *probe, const struct gguf
 }
 
 enum quern_status limits_open(struct limit_probe *probe, const struct gguf *g, const char *level,
-                              enum peak_kind kind, unsigned n_threads, struct quern_error *err) {
-    *probe = (struct limit_probe){ .level = level, .kind = kind, .n_threads = n_threads };
+                              enum peak_kind kind, struct quern_error *err) {
+    *probe = (struct limit_probe){ .level = level, .kind = kind, .n_threads = 1 };
     enum quern_status st = take_model(probe, g, err);
     probe->is_model = probe->bytes >= LEAST_MODEL_BYTES;
     if (!st && !probe->is_model) {

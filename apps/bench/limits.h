@@ -27,15 +27,15 @@ struct limit_probe {
     bool is_model;
     const char *level;
     enum peak_kind kind;
-    unsigned n_threads;
-    uint64_t checksum; /* of what was read, so that no compiler leaves the reading out */
+    unsigned n_threads; /* that read and multiply; may be changed between measurements */
+    uint64_t checksum;  /* of what was read, so that no compiler leaves the reading out */
 };
 
 /* Bandwidth is that of reading the weights of g, which must stay open, as decoding does; of a model under
  * 64 MiB, a part of which stays in caches, that of a buffer of 256 MiB. level: as in quern_model_info.
  * Errors: QUERN_MEMORY. */
 enum quern_status limits_open(struct limit_probe *probe, const struct gguf *g, const char *level,
-                              enum peak_kind kind, unsigned n_threads, struct quern_error *err);
+                              enum peak_kind kind, struct quern_error *err);
 void limits_close(struct limit_probe *probe);
 
 /* Takes about half a second, for a large model longer. Of what it reads nothing stays resident in this

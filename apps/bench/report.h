@@ -21,7 +21,7 @@ struct report {
     const struct workload *workload;
     const struct limit_probe *probe;
     size_t n_batch;
-    unsigned n_threads;
+    unsigned n_threads, n_threads_batch;
     const char *type_k, *type_v;
     double load_ms;
     char cpu[128];

@@ -27,6 +27,7 @@ static void put_run(json_t *o, const struct report *r, bool *failed) {
     json_put(o, "n_batch", json_integer((json_int_t)r->n_batch), failed);
     json_put(o, "n_ubatch", json_integer((json_int_t)r->n_batch), failed);
     json_put(o, "n_threads", json_integer(r->n_threads), failed);
+    json_put(o, "n_threads_batch", json_integer(r->n_threads_batch), failed);
     json_put(o, "type_k", json_string(r->type_k), failed);
     json_put(o, "type_v", json_string(r->type_v), failed);
     json_put(o, "use_mmap", json_true(), failed);

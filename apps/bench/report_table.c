@@ -45,7 +45,9 @@ static void cell_backend(const struct row *row, char *cell) {
     (void)row;
     snprintf(cell, CELL, "CPU");
 }
-static void cell_threads(const struct row *row, char *cell) { snprintf(cell, CELL, "%u", row->r->n_threads); }
+static void cell_threads(const struct row *row, char *cell) {
+    snprintf(cell, CELL, "%u", row->t->n_prompt > 1 ? row->r->n_threads_batch : row->r->n_threads);
+}
 static void cell_test(const struct row *row, char *cell) {
     char name[TEST_NAME];
     snprintf(cell, CELL, "%s", test_name(row->t, name));

@@ -280,6 +280,14 @@ static enum quern_status set_metadata(struct model_writer *w, struct quern_error
 
 /* ---- The file ---- */
 
+static enum quern_status name_kept(const char *path, struct temporary_file *file, struct quern_error *err) {
+    int n = snprintf(file->path, sizeof file->path, "%s", path);
+    file->is_kept = true;
+    if (n >= 0 && (size_t)n < sizeof file->path)
+        return QUERN_OK;
+    return fail(err, QUERN_IO, "--save: the path is longer than a path may be (%d bytes)", TEMPORARY_PATH);
+}
+
 static enum quern_status name_temporary(struct temporary_file *file, struct quern_error *err) {
     const char *parent = getenv("TMPDIR");
     int n = snprintf(file->path, sizeof file->path, "%s/quern-bench-%08" PRIx32 "%08" PRIx32 ".gguf",
@@ -291,7 +299,7 @@ static enum quern_status name_temporary(struct temporary_file *file, struct quer
 }
 
 void temporary_remove(struct temporary_file *file) {
-    if (file->path[0])
+    if (file->path[0] && !file->is_kept)
         unlink(file->path);
     file->path[0] = 0;
 }
@@ -306,10 +314,11 @@ static enum quern_status write_model(struct model_writer *w, struct quern_error 
     return st ? st : each_tensor(w, write_tensor, err);
 }
 
-enum quern_status synthetic_write(const struct synthetic *model, struct temporary_file *file,
-                                  synthetic_progress *progress, void *user, struct quern_error *err) {
+enum quern_status synthetic_write(const struct synthetic *model, const char *keep,
+                                  struct temporary_file *file, synthetic_progress *progress, void *user,
+                                  struct quern_error *err) {
     struct model_writer w = { .model = model, .progress = progress, .user = user };
-    enum quern_status st = name_temporary(file, err);
+    enum quern_status st = keep ? name_kept(keep, file, err) : name_temporary(file, err);
     if (!st)
         st = gguf_writer_open(file->path, &w.out, err);
     if (st)
@@ -319,7 +328,7 @@ enum quern_status synthetic_write(const struct synthetic *model, struct temporar
         gguf_abandon(w.out);
     } else {
         st = gguf_commit(w.out, err);
-        unfinished_file_watch(file->path);
+        unfinished_file_watch(keep ? "" : file->path);
     }
     for (size_t i = 0; i < TYPE_COUNT; i++)
         free(w.pools[i].bytes);

@@ -24,16 +24,19 @@ typedef enum quern_status synthetic_progress(void *user, uint64_t done_bytes, ui
 
 enum { TEMPORARY_PATH = 4096 };
 
-/* A file below $TMPDIR, else /tmp. */
+/* A file below $TMPDIR, else /tmp; or one to keep. */
 struct temporary_file {
     char path[TEMPORARY_PATH]; /* "": there is none */
+    bool is_kept;
 };
 
-/* Write the model. The same weights each time. *file is zeroed before; temporary_remove() takes it away, also
- * after an error, and unless that comes first the end of the program by a second signal (signals.h).
- * Errors: QUERN_IO (no room, among others), QUERN_MEMORY, those of progress. */
-enum quern_status synthetic_write(const struct synthetic *model, struct temporary_file *file,
-                                  synthetic_progress *progress, void *user, struct quern_error *err);
+/* Write the model, to the path `keep` unless that is NULL. The same weights each time. *file is zeroed
+ * before; temporary_remove() takes it away unless it is to be kept, also after an error, and unless that
+ * comes first the end of the program by a second signal (signals.h). Errors: QUERN_IO (no room, among
+ * others), QUERN_MEMORY, those of progress. */
+enum quern_status synthetic_write(const struct synthetic *model, const char *keep,
+                                  struct temporary_file *file, synthetic_progress *progress, void *user,
+                                  struct quern_error *err);
 
 /* Mappings of the file stay as they are. Accepts a zeroed or already removed one. */
 void temporary_remove(struct temporary_file *file);

@@ -2,15 +2,12 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/ops/ops.h"
 
-void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, const float *in,
-                  float *y) {
+void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, float *x) {
     const struct scratch *b = s->scratch;
-    struct linear in_proj[] = { { .matrix = &layer->ffn_gate, .y = b->gate },
-                                { .matrix = &layer->ffn_up, .y = b->up } };
-    struct linear out_proj = { .matrix = &layer->ffn_down, .y = y };
-    op_linear(w, s, in, s->n_tokens, in_proj, 2);
-    op_silu_mul(w, s, b->gate, b->up, b->gate, s->n_tokens, layer->shape.n_ff);
-    op_linear(w, s, b->gate, s->n_tokens, &out_proj, 1);
+    struct linear down = { .matrix = &layer->ffn_down, .y = b->out, .residual = x };
+    op_gated(w, s, (struct input){ x, layer->ffn_norm }, s->n_tokens, &layer->ffn_gate, &layer->ffn_up,
+             b->gate);
+    op_linear(w, s, (struct input){ b->gate, NULL }, s->n_tokens, &down, 1);
 }
 
 /* The n_used largest of probabilities [n], largest first, equal ones by index; their weights sum to 1. */
@@ -57,45 +54,48 @@ static void route_tokens(struct worker *w, const struct step *s) {
     pool_barrier(w);
 }
 
-static void gather_inputs(struct worker *w, const struct step *s, const float *in) {
+/* Each route's input, normed. */
+static void gather_inputs(struct worker *w, const struct step *s, struct input in) {
     size_t n = s->model->hp.n_embd, begin, end;
     pool_share(w, s->n_tokens * s->model->hp.n_expert_used, &begin, &end);
     for (size_t i = begin; i < end; i++)
-        memcpy(s->scratch->expert_in + i * n, in + s->scratch->routes[i].token * n, n * sizeof *in);
+        s->kernels->rms_norm(in.x + s->scratch->routes[i].token * n, in.gain, s->model->hp.norm_eps,
+                             s->scratch->expert_in + i * n, n);
     pool_barrier(w);
 }
 
 static void run_expert(struct worker *w, const struct step *s, const struct layer *layer, size_t e,
                        size_t first, size_t n_rows) {
     const struct scratch *b = s->scratch;
-    size_t n_embd = s->model->hp.n_embd, n_ff = layer->shape.n_ff;
+    size_t n_embd = s->model->hp.n_embd;
     struct matrix gate = matrix_expert(&layer->gate_exps, e), up = matrix_expert(&layer->up_exps, e);
     struct matrix down = matrix_expert(&layer->down_exps, e);
-    struct linear in_proj[] = { { .matrix = &gate, .y = b->gate }, { .matrix = &up, .y = b->up } };
-    struct linear out_proj = { .matrix = &down, .y = b->expert_out + first * n_embd };
-    op_linear(w, s, b->expert_in + first * n_embd, n_rows, in_proj, 2);
-    op_silu_mul(w, s, b->gate, b->up, b->gate, n_rows, n_ff);
-    op_linear(w, s, b->gate, n_rows, &out_proj, 1);
+    struct linear out = { .matrix = &down, .y = b->expert_out + first * n_embd };
+    op_gated(w, s, (struct input){ b->expert_in + first * n_embd, NULL }, n_rows, &gate, &up, b->gate);
+    op_linear(w, s, (struct input){ b->gate, NULL }, n_rows, &out, 1);
 }
 
-/* y_t = sum of weight * output over a token's routes, in order of rank, whatever order experts ran in. */
-static void combine(struct worker *w, const struct step *s, float *y) {
+/* x_t += sum of weight * output over a token's routes, in order of rank, whatever order experts ran in. */
+static void combine(struct worker *w, const struct step *s, float *x) {
     const struct hparams *hp = &s->model->hp;
     const struct scratch *b = s->scratch;
     size_t n = hp->n_embd, n_routes = s->n_tokens * hp->n_expert_used, begin, end;
     pool_share(w, s->n_tokens, &begin, &end);
-    memset(y + begin * n, 0, (end - begin) * n * sizeof *y);
+    memset(b->out + begin * n, 0, (end - begin) * n * sizeof *b->out);
     for (size_t rank = 0; rank < hp->n_expert_used; rank++)
         for (size_t i = 0; i < n_routes; i++) {
             const struct route *route = &b->routes[i];
             if (route->rank == rank && route->token >= begin && route->token < end)
-                s->kernels->add_scaled(y + route->token * n, b->expert_out + i * n, route->weight, n);
+                s->kernels->add_scaled(b->out + route->token * n, b->expert_out + i * n, route->weight, n);
         }
+    if (begin < end)
+        s->kernels->add(x + begin * n, b->out + begin * n, (end - begin) * n);
+    pool_barrier(w);
 }
 
-void op_experts(struct worker *w, const struct step *s, const struct layer *layer, const float *in,
-                float *y) {
+void op_experts(struct worker *w, const struct step *s, const struct layer *layer, float *x) {
     const struct scratch *b = s->scratch;
+    const struct input in = { x, layer->ffn_norm };
     size_t n_routes = s->n_tokens * s->model->hp.n_expert_used;
     struct linear router = { .matrix = &layer->router, .y = b->router };
     op_linear(w, s, in, s->n_tokens, &router, 1);
@@ -106,5 +106,5 @@ void op_experts(struct worker *w, const struct step *s, const struct layer *laye
             last++;
         run_expert(w, s, layer, b->routes[first].expert, first, last - first);
     }
-    combine(w, s, y);
+    combine(w, s, x);
 }

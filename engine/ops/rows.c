@@ -4,47 +4,17 @@
 
 #include "engine/detmath.h"
 
-void op_embed(struct worker *w, const struct step *s, float *x) {
+static void embed_rows(const struct step *s, float *x, size_t begin, size_t end) {
     const struct matrix *embd = &s->model->token_embd;
     const struct type_info *type = type_info(embd->type);
-    size_t begin, end;
-    pool_share(w, s->n_tokens, &begin, &end);
     for (size_t t = begin; t < end; t++)
         type->decode(embd->data + (size_t)s->tokens[t] * embd->row_bytes, x + t * embd->n_in,
                      embd->n_in / type->block_values);
 }
 
-static void norm_rows(struct worker *w, const struct step *s, const float *x, const float *gain, float *y,
-                      size_t n_rows) {
-    size_t n = s->model->hp.n_embd, begin, end;
-    pool_share(w, n_rows, &begin, &end);
-    for (size_t t = begin; t < end; t++)
-        s->kernels->rms_norm(x + t * n, gain, s->model->hp.norm_eps, y + t * n, n);
-}
-
-void op_rms_norm(struct worker *w, const struct step *s, const float *x, const float *gain, float *y) {
-    norm_rows(w, s, x, gain, y, s->n_tokens);
-}
-
-void op_add(struct worker *w, const struct step *s, float *x, const float *y) {
-    size_t n = s->model->hp.n_embd, begin, end;
-    pool_share(w, s->n_tokens, &begin, &end);
-    if (begin < end)
-        s->kernels->add(x + begin * n, y + begin * n, (end - begin) * n);
-}
-
-void op_silu_mul(struct worker *w, const struct step *s, const float *gate, const float *up, float *y,
-                 size_t n_rows, size_t n) {
-    size_t begin, end;
-    pool_share(w, n_rows, &begin, &end);
-    if (begin < end)
-        s->kernels->silu_mul(gate + begin * n, up + begin * n, y + begin * n, (end - begin) * n);
-}
-
-void op_rope_table(struct worker *w, const struct step *s) {
+static void rope_rows(const struct step *s, size_t begin, size_t end) {
     const struct quern_model *m = s->model;
-    size_t n = m->hp.n_rot / 2, begin, end;
-    pool_share(w, s->n_tokens, &begin, &end);
+    size_t n = m->hp.n_rot / 2;
     for (size_t t = begin; t < end; t++) {
         float *row = s->scratch->rope + t * n * 2;
         for (size_t i = 0; i < n; i++) {
@@ -54,6 +24,14 @@ void op_rope_table(struct worker *w, const struct step *s) {
             row[2 * i + 1] = (float)sine * m->rope_magnitude;
         }
     }
+}
+
+void op_embed(struct worker *w, const struct step *s, float *x) {
+    size_t begin, end;
+    pool_share(w, s->n_tokens, &begin, &end);
+    embed_rows(s, x, begin, end);
+    rope_rows(s, begin, end);
+    pool_barrier(w);
 }
 
 void op_rope(struct worker *w, const struct step *s, float *x, size_t n_heads, size_t head_dim) {
@@ -68,11 +46,9 @@ void op_logits(struct worker *w, const struct step *s, const float *x) {
     if (!s->n_logits)
         return;
     const struct quern_model *m = s->model;
-    pool_barrier(w); /* the last rows are shared out anew */
     const float *last = x + (s->n_tokens - s->n_logits) * m->hp.n_embd;
-    norm_rows(w, s, last, m->output_norm, s->scratch->normed, s->n_logits);
     struct linear output = { .matrix = &m->output, .y = s->logits };
-    op_linear(w, s, s->scratch->normed, s->n_logits, &output, 1);
+    op_linear(w, s, (struct input){ last, m->output_norm }, s->n_logits, &output, 1);
 }
 
 void op_poll(struct worker *w, struct step *s) {

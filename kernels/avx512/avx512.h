@@ -66,27 +66,6 @@ static inline __m512i dot_words(__m512i acc, __m512i a, __m512i b) {
     return acc;
 }
 
-/* The same with b in memory: where it stays, whereas GCC would load what is used twice, for which there are
- * no registers. */
-static inline __m512i dot_words_at(__m512i acc, __m512i a, const void *b) {
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "m"(*(const __m512i *)b));
-    return acc;
-}
-
-/* The same with a pair of words in memory for all lanes. */
-static inline __m512i dot_words_broadcast(__m512i acc, __m512i a, const void *pair) {
-    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(a), "m"(*(const int32_t *)pair));
-    return acc;
-}
-
-/* Zero that is not copied from a register that holds it, as GCC likes to: a copy of 64 bytes takes an
- * arithmetic unit, this idiom none. */
-static inline __m512i zero512(void) {
-    __m512i v;
-    __asm__ volatile("vpxord %0, %0, %0" : "=v"(v)); /* volatile: or it is done once, and copied */
-    return v;
-}
-
 /* ---- Sums ---- */
 
 /* The tree over 16 lanes: l + 8, l + 4, l + 2, l + 1. */

@@ -89,81 +89,154 @@ TEMPLATE __m512i unpack_mxfp4_avx512(const uint8_t *p, size_t bytes) {
 
 /* ---- Scales ---- */
 
-/* 2^(e - 128): exponent e - 1 of a float, or the subnormals 2^21 and 2^22 units for e = 0 and 1. */
-TEMPLATE __m256 scales_e8m0(const uint8_t *const row[8], size_t offset) {
-    const __m256i e =
-        _mm256_and_si256(_mm256_cvtepu16_epi32(gather_words(row, offset)), _mm256_set1_epi32(255));
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), e);
-    const __mmask8 is_normal = _mm256_cmpgt_epi32_mask(e, _mm256_set1_epi32(1));
-    return _mm256_castsi256_ps(_mm256_mask_mov_epi32(subnormal, is_normal, normal));
+/* Bytes or f16 at offset `at` of two blocks of row r, or of one, to words r and 8 + r of `words`: from the
+ * register that unpacks the row, so that no scalar load is needed. */
+TEMPLATE __m512i put_words(__m512i words, const uint8_t *p, size_t bytes, size_t block_bytes, size_t at,
+                           size_t r) {
+    const __m512i blocks = _mm512_maskz_loadu_epi8(first_bytes(bytes), p);
+    if (block_bytes % 2) { /* MXFP4: one byte */
+        const __m512i index =
+            _mm512_inserti32x4(_mm512_set1_epi8((char)(block_bytes + at)), _mm_set1_epi8((char)at), 0);
+        const __mmask64 lanes = (__mmask64)1 << 2 * r | (__mmask64)1 << (16 + 2 * r);
+        return _mm512_mask_permutexvar_epi8(words, lanes, index, blocks);
+    }
+    const __m512i index = _mm512_inserti32x4(_mm512_set1_epi16((short)((block_bytes + at) / 2)),
+                                             _mm_set1_epi16((short)(at / 2)), 0);
+    return _mm512_mask_permutexvar_epi16(words, 1u << r | 1u << (8 + r), index, blocks);
 }
+
+/* 2^(e - 128): exponent e - 1 of a float, or the subnormals 2^21 and 2^22 units for e = 0 and 1. */
+TEMPLATE __m512 floats_of_e8m0(__m512i words) {
+    const __m512i e = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(words));
+    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(1 << 21), e);
+    const __mmask16 is_normal = _mm512_cmpgt_epi32_mask(e, _mm512_set1_epi32(1));
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(subnormal, is_normal, normal));
+}
+
+TEMPLATE __m512 floats_of_halves(__m512i words) { return _mm512_cvtph_ps(_mm512_castsi512_si256(words)); }
 
 /* ---- Multiply ---- */
 
 /* Classes of vfpclassps: quiet NaN, both infinities, signalling NaN. */
 enum { NAN_OR_INFINITE = 0x01 | 0x08 | 0x10 | 0x80 };
 
+typedef __m512 floats_of_words(__m512i words);
+
 struct type32 {
     size_t block_bytes;
     unpack_blocks_function *unpack;
-    scales_function *scales; /* at offset 0 of a block */
+    floats_of_words *scales; /* of what is at offset 0 of a block */
     int offset;              /* what unpacked weights are too large by */
     size_t min_offset;       /* of the f16 minimum in a block; 0: there is none */
 };
 
-/* The float step of a block of 8 rows, `block` of x. */
-TEMPLATE __m256 add_block(struct type32 type, const uint8_t *const row[8], size_t at, const struct acts *x,
-                          size_t block, __m256i dot, __m256 d, __m256 acc) {
-    __m256 r = _mm256_mul_ps(d, _mm256_cvtepi32_ps(dot));
-    if (type.min_offset)
-        r = _mm256_fmadd_ps(gather_f16(row, at + type.min_offset), _mm256_set1_ps((float)x->sum[block]), r);
-    return _mm256_fmadd_ps(_mm256_set1_ps(x->d[block]), r, acc);
+/* Two blocks of eight rows: lanes 0..7 are the rows' first block, lanes 8..15 their second. */
+struct scales32 {
+    __m512 d, min;
+};
+
+/* The same of x. */
+struct acts32 {
+    __m512i q, start; /* start: what the offset takes away, in one lane of each half */
+    __m512 sum;
+    float d[2];
+};
+
+TEMPLATE struct acts32 load_acts32(int offset, size_t n, const struct acts *x, size_t block) {
+    const int8_t *q = x->q + block * 32;
+    const int32_t sum[2] = { x->sum[block], n == 2 ? x->sum[block + 1] : 0 };
+    const __m512i sums = _mm512_inserti64x4(_mm512_set1_epi32(sum[1]), _mm256_set1_epi32(sum[0]), 0);
+    return (struct acts32){
+        .q = n == 2 ? load512(q) : _mm512_zextsi256_si512(load256(q)),
+        .start = _mm512_maskz_mullo_epi32(0x0101, sums, _mm512_set1_epi32(-offset)),
+        .sum = _mm512_cvtepi32_ps(sums),
+        .d = { x->d[block], n == 2 ? x->d[block + 1] : 0 },
+    };
 }
 
 /* Blocks i and, if n is 2, i + 1 of 8 rows times all tokens, added to sums [n_tokens][8]; i = 0 starts them.
  */
 TEMPLATE void add_blocks(struct type32 type, const uint8_t *const row[8], size_t n, size_t i,
                          const struct acts *x, float sums[][8]) {
-    const size_t at = i * type.block_bytes, n_blocks = x->n / 32;
-    __m512i w[8];
+    const size_t at = i * type.block_bytes, bytes = n * type.block_bytes, n_blocks = x->n / 32;
+    const bool is_new_line = at / 64 != (at + bytes) / 64;
+    __m512i w[8], d = _mm512_setzero_si512(), min = d;
     UNROLL
-    for (size_t r = 0; r < 8; r++)
-        w[r] = type.unpack(row[r] + at, n * type.block_bytes);
-    const __m256 d0 = type.scales(row, at);
-    const __m256 d1 = n == 2 ? type.scales(row, at + type.block_bytes) : d0;
-    for (size_t t = 0; t < x->n_tokens; t++) {
-        const size_t block = t * n_blocks + i;
-        const int8_t *q = x->q + block * 32;
-        const __m512i xq = n == 2 ? load512(q) : _mm512_zextsi256_si512(load256(q));
-        __m512i start = _mm512_setzero_si512(), u[8]; /* start: the offset, in one lane of each half */
-        if (type.offset)
-            start = _mm512_mask_set1_epi32(start, 0x0001, -type.offset * x->sum[block]);
-        if (type.offset && n == 2)
-            start = _mm512_mask_set1_epi32(start, 0x0100, -type.offset * x->sum[block + 1]);
+    for (size_t r = 0; r < 8; r++) {
+        const uint8_t *p = row[r] + at;
+        w[r] = type.unpack(p, bytes);
+        d = put_words(d, p, bytes, type.block_bytes, 0, r);
+        if (type.min_offset)
+            min = put_words(min, p, bytes, type.block_bytes, type.min_offset, r);
+    }
+    if (is_new_line) {
         UNROLL
         for (size_t r = 0; r < 8; r++)
-            u[r] = _mm512_dpbusd_epi32(start, w[r], xq);
-        const __m512i dots = sum_halves(u);
+            stream_prefetch(row[r] + at, 64);
+    }
+    const struct scales32 scales = { type.scales(d), floats_of_halves(min) };
+    for (size_t t = 0; t < x->n_tokens; t++) {
+        const struct acts32 a = load_acts32(type.offset, n, x, t * n_blocks + i);
+        __m512i u[8];
+        UNROLL
+        for (size_t r = 0; r < 8; r++)
+            u[r] = dot_bytes(a.start, w[r], a.q);
+        __m512 y = _mm512_mul_ps(scales.d, _mm512_cvtepi32_ps(sum_halves(u)));
+        if (type.min_offset)
+            y = _mm512_fmadd_ps(scales.min, a.sum, y);
         __m256 acc = i ? _mm256_loadu_ps(sums[t]) : _mm256_setzero_ps();
-        acc = add_block(type, row, at, x, block, _mm512_castsi512_si256(dots), d0, acc);
+        acc = _mm256_fmadd_ps(_mm256_set1_ps(a.d[0]), _mm512_castps512_ps256(y), acc);
         if (n == 2)
-            acc = add_block(type, row, at + type.block_bytes, x, block + 1,
-                            _mm512_extracti64x4_epi64(dots, 1), d1, acc);
+            acc = _mm256_fmadd_ps(_mm256_set1_ps(a.d[1]), _mm512_extractf32x8_ps(y, 1), acc);
         _mm256_storeu_ps(sums[t], acc);
     }
 }
 
+/* One token and the pairs of blocks of a full tile but the last, behind which 64 bytes may not be read: the
+ * same with all that is constant in registers. Returns where the sums stand after blocks 0..n_blocks - 1,
+ * n_blocks even. */
+TEMPLATE __m256 add_pairs_of_one(struct type32 type, const struct tile *tile, size_t stride, size_t n_blocks,
+                                 const struct acts *x) {
+    const uint8_t *rows = tile->row[0];
+    __m256 acc = _mm256_setzero_ps();
+    for (size_t i = 0; i < n_blocks; i += 2, rows += 2 * type.block_bytes) {
+        const struct acts32 a = load_acts32(type.offset, 2, x, i);
+        __m512i u[8], d = _mm512_setzero_si512(), min = d;
+        UNROLL
+        for (size_t r = 0; r < 8; r++) {
+            const uint8_t *p = rows + r * stride;
+            d = put_words(d, p, 64, type.block_bytes, 0, r);
+            if (type.min_offset)
+                min = put_words(min, p, 64, type.block_bytes, type.min_offset, r);
+            u[r] = dot_bytes(a.start, type.unpack(p, 64), a.q);
+        }
+        if (i * type.block_bytes / 64 != (i + 2) * type.block_bytes / 64) {
+            UNROLL
+            for (size_t r = 0; r < 8; r++)
+                stream_prefetch(rows + r * stride, 64);
+        }
+        __m512 y = _mm512_mul_ps(type.scales(d), _mm512_cvtepi32_ps(sum_halves(u)));
+        if (type.min_offset)
+            y = _mm512_fmadd_ps(floats_of_halves(min), a.sum, y);
+        acc = _mm256_fmadd_ps(_mm256_set1_ps(a.d[0]), _mm512_castps512_ps256(y), acc);
+        acc = _mm256_fmadd_ps(_mm256_set1_ps(a.d[1]), _mm512_extractf32x8_ps(y, 1), acc);
+    }
+    return acc;
+}
+
 /* A tile times all tokens. */
-TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct acts *x, float *y,
-                     size_t y_stride) {
+TEMPLATE void tile32(struct type32 type, const struct tile *tile, size_t row_bytes, const struct acts *x,
+                     float *y, size_t y_stride) {
     const size_t n_blocks = x->n / 32;
     float sums[GEMM_TOKENS][8];
     size_t i = 0;
-    for (; i + 2 <= n_blocks; i += 2) {
-        add_blocks(type, tile->row, 2, i, x, sums);
-        tile_prefetch(tile, i * type.block_bytes, 2 * type.block_bytes);
+    if (x->n_tokens == 1 && tile->n_rows == 8 && n_blocks > 4) {
+        i = (n_blocks - 2) / 2 * 2;
+        _mm256_storeu_ps(sums[0], add_pairs_of_one(type, tile, tile->step * row_bytes, i, x));
     }
+    for (; i + 2 <= n_blocks; i += 2)
+        add_blocks(type, tile->row, 2, i, x, sums);
     if (i < n_blocks)
         add_blocks(type, tile->row, 1, i, x, sums);
     for (size_t t = 0; t < x->n_tokens; t++)
@@ -172,10 +245,16 @@ TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct a
 
 /* ---- Many tokens ---- */
 
+/* Words of 16 addresses, in the low half. */
+TEMPLATE __m512i gather16(const uint8_t *const p[16], size_t offset) {
+    return _mm512_castsi256_si512(_mm256_inserti128_si256(_mm256_castsi128_si256(gather_words(p, offset)),
+                                                          gather_words(p + 8, offset), 1));
+}
+
 TEMPLATE void fill_panel32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_out, size_t i,
                            size_t n_blocks, struct panel *p) {
     alignas(64) uint8_t bytes[16][64];
-    __mmask8 not_finite = 0;
+    __mmask16 not_finite = 0;
     for (size_t half = 0; half < 2; half++) {
         const uint8_t *row[16];
         for (size_t r = 0; r < 16; r++) {
@@ -190,17 +269,17 @@ TEMPLATE void fill_panel32(struct type32 type, const uint8_t *w, size_t row_byte
                                                     : type.unpack(row[r] + at, type.block_bytes));
             panel_fill_weights_avx512(p, half, b / 2, bytes[0], sizeof bytes[0]);
         }
-        for (size_t b = 0; b < n_blocks; b++)
-            for (size_t r = 0; r < 16; r += 8) {
-                const size_t at = b * type.block_bytes, lane = 16 * half + r;
-                const __m256 d = type.scales(row + r, at);
-                const __m256 shift = _mm256_mul_ps(d, _mm256_set1_ps(-BLOCK_BIAS));
-                _mm256_store_ps(p->d[b] + lane, d);
-                _mm256_store_ps(p->shift[b] + lane, shift);
-                not_finite |= _mm256_fpclass_ps_mask(shift, NAN_OR_INFINITE);
-                if (type.min_offset)
-                    _mm256_store_ps(p->m[b] + lane, gather_f16(row + r, at + type.min_offset));
-            }
+        for (size_t b = 0; b < n_blocks; b++) {
+            const size_t at = b * type.block_bytes;
+            const __m512 d = type.scales(
+                _mm512_and_si512(gather16(row, at), _mm512_set1_epi16(type.block_bytes % 2 ? 0xff : -1)));
+            const __m512 shift = _mm512_mul_ps(d, _mm512_set1_ps(-BLOCK_BIAS));
+            _mm512_store_ps(p->d[b] + 16 * half, d);
+            _mm512_store_ps(p->shift[b] + 16 * half, shift);
+            not_finite |= _mm512_fpclass_ps_mask(shift, NAN_OR_INFINITE);
+            if (type.min_offset)
+                _mm512_store_ps(p->m[b] + 16 * half, floats_of_halves(gather16(row, at + type.min_offset)));
+        }
     }
     p->is_exact = !not_finite;
 }
@@ -209,7 +288,7 @@ TEMPLATE void multiply_few32(struct type32 type, const uint8_t *w, size_t row_by
                              const struct acts *x, float *y, size_t y_stride) {
     for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);
-        tile32(type, &tile, x, y, y_stride);
+        tile32(type, &tile, row_bytes, x, y, y_stride);
     }
 }
 
@@ -225,7 +304,7 @@ TEMPLATE void matmul32(struct type32 type, fill_blocks *fill, kernel_matmul *few
 /* ---- The types ---- */
 
 static inline struct type32 type_q4_0(void) {
-    return (struct type32){ sizeof(struct block_q4_0), unpack_q4_0_avx512, gather_f16, 8, 0 };
+    return (struct type32){ sizeof(struct block_q4_0), unpack_q4_0_avx512, floats_of_halves, 8, 0 };
 }
 
 static void fill_q4_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i, size_t n_blocks,
@@ -244,7 +323,7 @@ void matmul_q4_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
 }
 
 static inline struct type32 type_q4_1(void) {
-    return (struct type32){ sizeof(struct block_q4_1), unpack_q4_1_avx512, gather_f16, 0,
+    return (struct type32){ sizeof(struct block_q4_1), unpack_q4_1_avx512, floats_of_halves, 0,
                             offsetof(struct block_q4_1, m) };
 }
 
@@ -264,7 +343,7 @@ void matmul_q4_1_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
 }
 
 static inline struct type32 type_q5_0(void) {
-    return (struct type32){ sizeof(struct block_q5_0), unpack_q5_0_avx512, gather_f16, 16, 0 };
+    return (struct type32){ sizeof(struct block_q5_0), unpack_q5_0_avx512, floats_of_halves, 16, 0 };
 }
 
 static void fill_q5_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i, size_t n_blocks,
@@ -283,7 +362,7 @@ void matmul_q5_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
 }
 
 static inline struct type32 type_q5_1(void) {
-    return (struct type32){ sizeof(struct block_q5_1), unpack_q5_1_avx512, gather_f16, 0,
+    return (struct type32){ sizeof(struct block_q5_1), unpack_q5_1_avx512, floats_of_halves, 0,
                             offsetof(struct block_q5_1, m) };
 }
 
@@ -303,7 +382,7 @@ void matmul_q5_1_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
 }
 
 static inline struct type32 type_q8_0(void) {
-    return (struct type32){ sizeof(struct block_q8_0), unpack_q8_0_avx512, gather_f16, 128, 0 };
+    return (struct type32){ sizeof(struct block_q8_0), unpack_q8_0_avx512, floats_of_halves, 128, 0 };
 }
 
 static void fill_q8_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i, size_t n_blocks,
@@ -322,7 +401,7 @@ void matmul_q8_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
 }
 
 static inline struct type32 type_iq4_nl(void) {
-    return (struct type32){ sizeof(struct block_iq4_nl), unpack_iq4_nl_avx512, gather_f16, 128, 0 };
+    return (struct type32){ sizeof(struct block_iq4_nl), unpack_iq4_nl_avx512, floats_of_halves, 128, 0 };
 }
 
 static void fill_iq4_nl(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i, size_t n_blocks,
@@ -341,7 +420,7 @@ void matmul_iq4_nl_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, con
 }
 
 static inline struct type32 type_mxfp4(void) {
-    return (struct type32){ sizeof(struct block_mxfp4), unpack_mxfp4_avx512, scales_e8m0, 128, 0 };
+    return (struct type32){ sizeof(struct block_mxfp4), unpack_mxfp4_avx512, floats_of_e8m0, 128, 0 };
 }
 
 static void fill_mxfp4(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i, size_t n_blocks,

@@ -316,56 +316,21 @@ static bool fits_words(const struct panel *p, const struct group *g, size_t scal
     return !_mm512_mask_cmp_ps_mask(first_lanes(PANEL_VALUES / scale_values), product, most, _CMP_GT_OQ);
 }
 
-/* sum[t] += pairs of words times pairs of sums of x. */
-TEMPLATE void add_pairs(const int16_t (*pairs)[2][32], size_t n_pairs, size_t half, const struct group *g,
-                        __m512i sum[TOKENS]) {
-    for (size_t j = 0; j < n_pairs; j++) {
-        const __m512i p = load512(pairs[j][half]);
-        UNROLL
-        for (size_t t = 0; t < TOKENS; t++)
-            sum[t] = dot_words_broadcast(sum[t], p, &g->super.g[t][2 * j]);
-    }
-}
-
-/* The float step of a super-block. */
-TEMPLATE void finish_super(bool has_min, size_t n_pairs, bool is_centred, const struct panel *p,
-                           const struct group *g, int32_t dots[TOKENS][PANEL_ROWS],
-                           float acc[TOKENS][PANEL_ROWS]) {
-    UNROLL
-    for (size_t half = 0; half < 2; half++) {
-        const __m512 d = _mm512_load_ps(p->d[0] + 16 * half), dmin = _mm512_load_ps(p->m[0] + 16 * half);
-        __m512i sum[TOKENS], min[TOKENS];
-        UNROLL
-        for (size_t t = 0; t < TOKENS; t++) {
-            sum[t] = load512(dots[t] + 16 * half);
-            min[t] = zero512();
-        }
-        if (is_centred)
-            add_pairs(p->centre, n_pairs, half, g, sum);
-        if (has_min)
-            add_pairs(p->min, n_pairs, half, g, min);
-        UNROLL
-        for (size_t t = 0; t < TOKENS; t++) {
-            __m512 y = _mm512_mul_ps(d, _mm512_cvtepi32_ps(sum[t]));
-            if (has_min)
-                y = _mm512_fnmadd_ps(dmin, _mm512_cvtepi32_ps(min[t]), y);
-            y = _mm512_fmadd_ps(_mm512_set1_ps(g->super.d[t]), y, _mm512_load_ps(acc[t] + 16 * half));
-            _mm512_store_ps(acc[t] + 16 * half, y);
-        }
-    }
-}
-
 static void multiply_group(const struct gemm_super_type *type, inner_super *multiply, const struct panel *p,
                            const struct group *g, float acc[TOKENS][PANEL_ROWS]) {
-    alignas(64) int32_t dots[TOKENS][PANEL_ROWS];
-    const size_t n_pairs = PANEL_VALUES / type->scale_values / 2;
-    multiply(p, g, dots);
-    if (type->centre != type->offset)
-        finish_super(type->has_min, n_pairs, true, p, g, dots, acc);
-    else if (type->has_min)
-        finish_super(true, n_pairs, false, p, g, dots, acc);
-    else
-        finish_super(false, n_pairs, false, p, g, dots, acc);
+    const struct super_step step = {
+        .panel = p,
+        .group = g,
+        .acc = acc,
+        .centre = type->centre != type->offset ? p->centre : NULL,
+        .min = type->has_min ? p->min : NULL,
+        .pairs = PANEL_VALUES / type->scale_values / 2,
+        .g = g->super.g[0],
+        .d = p->d[0],
+        .dmin = p->m[0],
+        .dx = g->super.d,
+    };
+    multiply(&step);
 }
 
 /* A filled panel times all groups: those whose sums are words first, because the others need another table.

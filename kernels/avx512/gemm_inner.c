@@ -82,10 +82,69 @@ static_assert(TOKENS == 7 && PANEL_ROWS == 32 && PANEL_VALUES == 256,
 
 /* ---- Super-blocks ---- */
 
+/* Pairs of words times pairs of sums of x, into F's registers; the pairs' address is in r9. */
+#define PAIRS(label, F)                                                                                      \
+    "movq %c[pairs](%[f]), %%r10\n\t"                                                                        \
+    "movq %c[g](%[f]), %%r8\n\t" label ":\n\t"                                                               \
+    "vmovdqa64 (%%r9), %%zmm28\n\t"                                                                          \
+    "vmovdqa64 64(%%r9), %%zmm29\n\t" EACH_TOKEN(F, ) "addq $128, %%r9\n\t"                                  \
+                                                      "addq $4, %%r8\n\t"                                    \
+                                                      "decq %%r10\n\t"                                       \
+                                                      "jne " label "b\n\t"
+#define PAIR_OF_CENTRE(t, s0, s1, d0, d1, q, arg)                                                            \
+    "vpdpwssd 32*" #t "(%%r8)%{1to16%}, %%zmm28, %%zmm" d0 "\n\t"                                            \
+    "vpdpwssd 32*" #t "(%%r8)%{1to16%}, %%zmm29, %%zmm" d1 "\n\t"
+#define PAIR_OF_MIN(t, s0, s1, d0, d1, q, arg)                                                               \
+    "vpdpwssd 32*" #t "(%%r8)%{1to16%}, %%zmm28, %%zmm" s0 "\n\t"                                            \
+    "vpdpwssd 32*" #t "(%%r8)%{1to16%}, %%zmm29, %%zmm" s1 "\n\t"
+#define ZERO_MIN(t, s0, s1, d0, d1, q, arg)                                                                  \
+    "vpxord %%zmm" s0 ", %%zmm" s0 ", %%zmm" s0 "\n\t"                                                       \
+    "vpxord %%zmm" s1 ", %%zmm" s1 ", %%zmm" s1 "\n\t"
+#define TIMES_D(t, s0, s1, d0, d1, q, arg)                                                                   \
+    "vcvtdq2ps %%zmm" d0 ", %%zmm" d0 "\n\t"                                                                 \
+    "vcvtdq2ps %%zmm" d1 ", %%zmm" d1 "\n\t"                                                                 \
+    "vmulps %%zmm28, %%zmm" d0 ", %%zmm" d0 "\n\t"                                                           \
+    "vmulps %%zmm29, %%zmm" d1 ", %%zmm" d1 "\n\t"
+#define LESS_MIN(t, s0, s1, d0, d1, q, arg)                                                                  \
+    "vcvtdq2ps %%zmm" s0 ", %%zmm" s0 "\n\t"                                                                 \
+    "vcvtdq2ps %%zmm" s1 ", %%zmm" s1 "\n\t"                                                                 \
+    "vfnmadd231ps %%zmm" s0 ", %%zmm28, %%zmm" d0 "\n\t"                                                     \
+    "vfnmadd231ps %%zmm" s1 ", %%zmm29, %%zmm" d1 "\n\t"
+#define TO_ACC(t, s0, s1, d0, d1, q, arg)                                                                    \
+    "vbroadcastss 4*" #t "(%%r8), %%zmm" s0 "\n\t"                                                           \
+    "vfmadd213ps 128*" #t "(%%r9), %%zmm" s0 ", %%zmm" d0 "\n\t"                                             \
+    "vfmadd213ps 128*" #t "+64(%%r9), %%zmm" s0 ", %%zmm" d1 "\n\t"                                          \
+    "vmovaps %%zmm" d0 ", 128*" #t "(%%r9)\n\t"                                                              \
+    "vmovaps %%zmm" d1 ", 128*" #t "+64(%%r9)\n\t"
+
+/* t = fl(d * f32(I)), with minima t = fma(-dmin, f32(M), t); acc = fma(dx, t, acc). */
+#define FINISH                                                                                               \
+    "movq %c[centre](%[f]), %%r9\n\t"                                                                        \
+    "testq %%r9, %%r9\n\t"                                                                                   \
+    "je 3f\n\t" PAIRS(                                                                                       \
+        "2", PAIR_OF_CENTRE) "3:\n\t"                                                                        \
+                             "movq %c[d](%[f]), %%r8\n\t"                                                    \
+                             "vmovaps (%%r8), %%zmm28\n\t"                                                   \
+                             "vmovaps 64(%%r8), %%zmm29\n\t" EACH_TOKEN(                                     \
+                                 TIMES_D, ) "movq %c[min](%[f]), %%r9\n\t"                                   \
+                                            "testq %%r9, %%r9\n\t"                                           \
+                                            "je 5f\n\t" EACH_TOKEN(ZERO_MIN, ) PAIRS(                        \
+                                                "4",                                                         \
+                                                PAIR_OF_MIN) "movq %c[dmin](%[f]), %%r8\n\t"                 \
+                                                             "vmovaps (%%r8), %%zmm28\n\t"                   \
+                                                             "vmovaps 64(%%r8), %%zmm29\n\t" EACH_TOKEN(     \
+                                                                 LESS_MIN, ) "5:\n\t"                        \
+                                                                             "movq %c[dx](%[f]), %%r8\n\t"   \
+                                                                             "movq %c[acc](%[f]), "          \
+                                                                             "%%r9\n\t" EACH_TOKEN(TO_ACC, )
+
+#define FIELD(name) [name] "i"(offsetof(struct super_step, name))
+
 /* `turn` takes 64 values of k: n_subs sub-blocks. */
 #define SUPER_LOOP(turn, n_subs)                                                                             \
     do {                                                                                                     \
-        const void *w = p->w, *line = g->super.line, *start = g->start, *at = g->q;                          \
+        const void *w = f->panel->w, *line = f->group->super.line, *start = f->group->start;                 \
+        const void *at = f->group->q;                                                                        \
         size_t left = PANEL_VALUES / 64;                                                                     \
         __asm__ volatile(                                                                                    \
             EACH_TOKEN(ADDRESS, )                                                                            \
@@ -93,9 +152,10 @@ static_assert(TOKENS == 7 && PANEL_ROWS == 32 && PANEL_VALUES == 256,
                                                                        "addq %[start_step], %[start]\n\t"    \
                                                                        "addq %[line_step], %[line]\n\t"      \
                                                                        "decq %[left]\n\t"                    \
-                                                                       "jne 1b\n\t" EACH_TOKEN(STORE, )      \
+                                                                       "jne 1b\n\t" FINISH                   \
             : [w] "+r"(w), [line] "+r"(line), [start] "+r"(start), [left] "+r"(left), [at] "+r"(at)          \
-            : [sum] "r"(sum), [start_step] "i"(4 * (n_subs)), [line_step] "i"(8 * (n_subs))                  \
+            : [f] "r"(f), [start_step] "i"(4 * (n_subs)), [line_step] "i"(8 * (n_subs)), FIELD(centre),      \
+              FIELD(min), FIELD(pairs), FIELD(g), FIELD(d), FIELD(dmin), FIELD(dx), FIELD(acc)               \
             : CLOBBERS);                                                                                     \
     } while (0)
 
@@ -105,21 +165,13 @@ static_assert(TOKENS == 7 && PANEL_ROWS == 32 && PANEL_VALUES == 256,
     SUB(scale, "1", "4,5,6,7") SUB(scale, "2", "8,9,10,11") SUB(scale, "3", "12,13,14,15")
 #define TURN_32(scale) SUB(scale, "0", "0,1,2,3,4,5,6,7") SUB(scale, "1", "8,9,10,11,12,13,14,15")
 
-void inner_words_16_avx512(const struct panel *p, const struct group *g, int32_t sum[TOKENS][PANEL_ROWS]) {
-    SUPER_LOOP(TURN_16(SCALE_WORDS), 4);
-}
+void inner_words_16_avx512(const struct super_step *f) { SUPER_LOOP(TURN_16(SCALE_WORDS), 4); }
 
-void inner_words_32_avx512(const struct panel *p, const struct group *g, int32_t sum[TOKENS][PANEL_ROWS]) {
-    SUPER_LOOP(TURN_32(SCALE_WORDS), 2);
-}
+void inner_words_32_avx512(const struct super_step *f) { SUPER_LOOP(TURN_32(SCALE_WORDS), 2); }
 
-void inner_dwords_16_avx512(const struct panel *p, const struct group *g, int32_t sum[TOKENS][PANEL_ROWS]) {
-    SUPER_LOOP(TURN_16(SCALE_DWORDS), 4);
-}
+void inner_dwords_16_avx512(const struct super_step *f) { SUPER_LOOP(TURN_16(SCALE_DWORDS), 4); }
 
-void inner_dwords_32_avx512(const struct panel *p, const struct group *g, int32_t sum[TOKENS][PANEL_ROWS]) {
-    SUPER_LOOP(TURN_32(SCALE_DWORDS), 2);
-}
+void inner_dwords_32_avx512(const struct super_step *f) { SUPER_LOOP(TURN_32(SCALE_DWORDS), 2); }
 
 /* ---- Blocks of 32 ---- */
 

@@ -30,10 +30,20 @@ struct group {
     };
 };
 
-/* Super-blocks: sum over sub-blocks of scale * a * (start + sum w*x), by values per sub-block. Words: the
- * inner sum fits 16 signed bits, and the table's upper words are zero; then one vpdpwssd scales and adds,
- * where dwords take vpmulld (two operations on Intel) and vpaddd. */
-typedef void inner_super(const struct panel *p, const struct group *g, int32_t sum[TOKENS][PANEL_ROWS]);
+/* A super-block of a panel times a group, added to acc: I = sum over sub-blocks of scale * a * (start + sum
+ * w*x), by values per sub-block. Words: the inner sum fits 16 signed bits, and the table's upper words are
+ * zero; then one vpdpwssd scales and adds, where dwords take vpmulld (two operations on Intel) and vpaddd. */
+struct super_step {
+    const struct panel *panel;
+    const struct group *group;
+    float (*acc)[PANEL_ROWS];       /* [TOKENS] */
+    const int16_t (*centre)[2][32]; /* of the panel; NULL: the centre is the offset */
+    const int16_t (*min)[2][32];    /* of the panel; NULL: the type has none */
+    size_t pairs;                   /* of sub-blocks */
+    const int16_t *g;               /* of the group */
+    const float *d, *dmin, *dx;     /* of the panel; dx: of the group */
+};
+typedef void inner_super(const struct super_step *step);
 inner_super inner_words_16_avx512, inner_words_32_avx512, inner_dwords_16_avx512, inner_dwords_32_avx512;
 
 /* n_blocks blocks of 32, added to acc; start holds INNER_BIAS_BITS minus the offset's part. */

@@ -10,6 +10,7 @@
 typedef size_t gemv_function(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x,
                              float *y);
 
-gemv_function gemv_q4_K_avx512, gemv_q5_K_avx512;
+gemv_function gemv_q2_K_avx512, gemv_q3_K_avx512, gemv_q4_K_avx512, gemv_q5_K_avx512, gemv_q6_K_avx512,
+    gemv_iq4_xs_avx512;
 
 #endif

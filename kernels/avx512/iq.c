@@ -274,6 +274,7 @@ void matmul_iq4_xs_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, con
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_iq4_xs),
         .unpack = unpack_iq4_xs_avx512,
+        .gemv = gemv_iq4_xs_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_iq4_xs, d),
         .scale_values = 32,

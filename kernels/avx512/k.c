@@ -98,6 +98,7 @@ void matmul_q2_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q2_K),
         .unpack = unpack_q2_K_avx512,
+        .gemv = gemv_q2_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q2_K, d),
         .dmin_offset = offsetof(struct block_q2_K, dmin),
@@ -112,6 +113,7 @@ void matmul_q3_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q3_K),
         .unpack = unpack_q3_K_avx512,
+        .gemv = gemv_q3_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q3_K, d),
         .scale_values = 16,
@@ -157,6 +159,7 @@ void matmul_q6_K_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
     const struct gemm_super_type type = {
         .block_bytes = sizeof(struct block_q6_K),
         .unpack = unpack_q6_K_avx512,
+        .gemv = gemv_q6_K_avx512,
         .scales = gather_f16,
         .d_offset = offsetof(struct block_q6_K, d),
         .scale_values = 16,

@@ -44,6 +44,7 @@ static void json_has_every_field(void **state) {
         "n_batch",
         "n_ubatch",
         "n_threads",
+        "n_threads_batch",
         "type_k",
         "type_v",
         "n_prompt",
@@ -116,6 +117,7 @@ static void the_hash_depends_only_on_the_model_and_its_tokens(void **state) {
     (void)state;
     static const struct run runs[] = {
         { .args = { BENCH, "-p", "9", "-n", "0", "-t", "1" } },
+        { .args = { BENCH, "-p", "9", "-n", "0", "-t", "1", "-tb", "3" } },
         { .args = { BENCH, "-p", "9", "-n", "0", "-t", "2" } },
         { .args = { BENCH, "-p", "9", "-n", "0", "-t", "1", "--isa", "scalar" } },
         { .args = { BENCH, "-p", "9", "-n", "0", "-b", "4", "--no-warmup" } },
@@ -217,6 +219,7 @@ static void what_cannot_be_is_refused_with_what_can(void **state) {
         { { "bench", "--synthetic", "llama-tiny:zebra" }, "(known: F32, F16, BF16, Q4_0" },
         { { "bench", "--synthetic", "llama-tiny" }, "has no ':' (expected SHAPE:TYPE" },
         { { "bench", "--synthetic", "llama-tiny:f16", "-m", "x.gguf" }, "leave one out" },
+        { { "bench", "--save", "x.gguf" }, "give its shape and type with --synthetic" },
         { { "bench", "-p", "0", "-n", "0" }, "nothing to test" },
         { { "bench", "-o", "xml" }, "(allowed: md, csv, json, jsonl)" },
         { { "bench", "-o", "csv", "--json" }, "exclude each other" },
@@ -247,6 +250,52 @@ static void a_full_disk_is_told_and_no_file_is_left(void **state) {
     free_result(&r);
 }
 
+#if defined(__has_feature)
+#    define HAS_FEATURE(x) __has_feature(x)
+#else
+#    define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || HAS_FEATURE(address_sanitizer) ||       \
+    HAS_FEATURE(thread_sanitizer)
+enum { IS_SANITIZED = 1 };
+#else
+enum { IS_SANITIZED = 0 };
+#endif
+
+/* A model of 300 MB: large beside the program, small enough to be written for a test. */
+static void resident_memory_is_what_inspect_tells(void **state) {
+    (void)state;
+    if (IS_SANITIZED) {
+        print_message("SKIPPED: a sanitizer has memory of its own\n");
+        return;
+    }
+    char *folder = support_temporary_folder(), file[4200];
+    snprintf(file, sizeof file, "%s/saved.gguf", folder);
+    struct result r = run_quern(&(struct run){ .args = { BENCH, "-t", "2", "--synthetic", "llama-1b:tq2_0",
+                                                         "--save", file, "-p", "128", "-n", "0" } });
+    assert_status(r, 0);
+    json_t *test = result_json(&r);
+    const double resident = (double)whole_of(test, "resident_bytes");
+    free_result(&r);
+    r = run_quern(&(struct run){ .args = { "inspect", file, "-c", "128", "--json" } });
+    assert_status(r, 0);
+    json_t *told = result_json(&r);
+    const json_t *memory = json_object_get(told, "memory");
+    const double weights = (double)whole_of(memory, "weights"), cache = (double)whole_of(memory, "cache"),
+                 total = (double)whole_of(memory, "total");
+    assert_true(weights > 300e6);
+    if (resident < weights || resident > 1.03 * (weights + cache + (64 << 20)))
+        fail_msg("%.1f MB resident with %.1f MB of weights and %.1f MB of cache", resident * 1e-6,
+                 weights * 1e-6, cache * 1e-6);
+    /* The program and its libraries take some 12 MB. */
+    if (resident > 1.03 * total + (16 << 20) || resident < 0.97 * total)
+        fail_msg("%.1f MB resident, inspect told %.1f MB", resident * 1e-6, total * 1e-6);
+    json_decref(told);
+    json_decref(test);
+    free_result(&r);
+    support_remove_folder(folder);
+}
+
 static void an_interrupt_ends_in_good_order(void **state) {
     (void)state;
     char *folder = support_temporary_folder(), variable[4200];
@@ -272,6 +321,7 @@ int main(void) {
         cmocka_unit_test(tables_have_a_line_for_each_test),
         cmocka_unit_test(what_cannot_be_is_refused_with_what_can),
         cmocka_unit_test(a_full_disk_is_told_and_no_file_is_left),
+        cmocka_unit_test(resident_memory_is_what_inspect_tells),
         cmocka_unit_test(an_interrupt_ends_in_good_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

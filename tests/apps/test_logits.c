@@ -39,6 +39,28 @@ static void the_result_depends_neither_on_split_nor_threads_nor_batch(void **sta
     free_result(&first);
 }
 
+/* Where there are memory nodes to ask; a machine without them, or a build without libnuma, says so. */
+static void every_numa_mode_is_told_and_gives_the_same(void **state) {
+    (void)state;
+    static const char *const modes[] = { "none", "distribute", "isolate", "mirror" };
+    struct result first = run_quern(&(struct run){ .args = { "logits", "-q", "--ids", "-" }, .input = IDS });
+    assert_status(first, 0);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct result r = run_quern(&(struct run){
+            .args = { "logits", "-m", bundled_model(), "--ids", "-", "--numa", modes[i], "-t", "2" },
+            .input = IDS });
+        if (r.status == 1 && (strstr(r.err, "without libnuma") || strstr(r.err, "numa: this system"))) {
+            print_message("SKIPPED: %s", r.err);
+        } else {
+            assert_status(r, 0);
+            assert_string_equal(r.out, first.out);
+            assert_int_equal(strstr(r.err, "quern: numa: ") != NULL, i > 0);
+        }
+        free_result(&r);
+    }
+    free_result(&first);
+}
+
 static void the_file_holds_what_the_summary_says(void **state) {
     (void)state;
     char *folder = support_temporary_folder(), path[4200];
@@ -166,6 +188,7 @@ static void a_scale_per_token_wants_q8_0(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_result_depends_neither_on_split_nor_threads_nor_batch),
+        cmocka_unit_test(every_numa_mode_is_told_and_gives_the_same),
         cmocka_unit_test(the_file_holds_what_the_summary_says),
         cmocka_unit_test(the_input_is_never_the_output),
         cmocka_unit_test(no_file_is_left_when_the_disk_is_full),

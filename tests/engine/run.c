@@ -29,6 +29,7 @@ float *run_logits(const char *path, const int32_t *ids, size_t n, const struct r
     mo.outliers = options->outliers;
     so.cache_k = so.cache_v = options->cache;
     so.n_threads = options->n_threads ? options->n_threads : 1;
+    so.n_threads_batch = options->n_threads_batch;
     so.n_ctx = options->n_ctx ? options->n_ctx : n;
     so.n_batch = options->n_batch ? options->n_batch : so.n_batch;
     must(quern_model_open(path, &mo, &model, &err));

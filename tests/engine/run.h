@@ -12,7 +12,7 @@ struct run_options {
     const char *isa;
     enum quern_cache_type cache;
     size_t n_batch, n_ctx;
-    unsigned n_threads;
+    unsigned n_threads, n_threads_batch;
     size_t split; /* tokens per call */
     enum quern_act act;
     enum quern_round_inputs round_inputs;

@@ -39,6 +39,7 @@ static void compare_variations(const char *path, const int32_t *ids, size_t n, e
             }
             for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
                 o.n_threads = threads[i];
+                o.n_threads_batch = i == 1 ? 3 : 0;
                 o.split = i < 3 ? splits[i] : 0;
                 o.n_batch = batches[(i + l) % 3];
                 float *got = run_logits(own, ids, n, &o, &n_vocab);

@@ -121,6 +121,26 @@ static void interrupting_leaves_the_session_as_before(void **state) {
     quern_model_close(model);
 }
 
+static void threads_for_batches_default_to_those_given(void **state) {
+    (void)state;
+    static const struct {
+        unsigned given, given_batch, want, want_batch;
+    } cases[] = { { 3, 0, 3, 3 }, { 1, 4, 1, 4 }, { 5, 2, 5, 2 } };
+    struct quern_model *model = open_model();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct quern_session *session = NULL;
+        struct quern_session_options o;
+        quern_session_defaults(&o);
+        o.n_threads = cases[i].given;
+        o.n_threads_batch = cases[i].given_batch;
+        assert_int_equal(quern_session_open(model, &o, &session, NULL), QUERN_OK);
+        assert_int_equal(quern_session_n_threads(session), cases[i].want);
+        assert_int_equal(quern_session_n_threads_batch(session), cases[i].want_batch);
+        quern_session_close(session);
+    }
+    quern_model_close(model);
+}
+
 static void session_options_out_of_range_are_refused(void **state) {
     (void)state;
     struct quern_model *model = open_model();
@@ -137,6 +157,9 @@ static void session_options_out_of_range_are_refused(void **state) {
     quern_session_defaults(&o);
     o.n_threads = 100000;
     must_refuse(QUERN_RANGE, quern_session_open(model, &o, &session, &err), &err, "n_threads");
+    quern_session_defaults(&o);
+    o.n_threads_batch = 100000;
+    must_refuse(QUERN_RANGE, quern_session_open(model, &o, &session, &err), &err, "n_threads_batch");
     quern_session_defaults(&o);
     o.cache_v = QUERN_CACHE_Q8_0; /* heads of 16 */
     must_refuse(QUERN_UNSUPPORTED, quern_session_open(model, &o, &session, &err), &err, "multiple of 32");
@@ -274,6 +297,7 @@ int main(void) {
         cmocka_unit_test(rewinding_and_evaluating_again_gives_the_same_bits),
         cmocka_unit_test(asking_for_fewer_logits_gives_the_last_rows),
         cmocka_unit_test(interrupting_leaves_the_session_as_before),
+        cmocka_unit_test(threads_for_batches_default_to_those_given),
         cmocka_unit_test(session_options_out_of_range_are_refused),
         cmocka_unit_test(unknown_kernel_levels_are_errors_not_replaced),
         cmocka_unit_test(temperature_zero_takes_the_largest_logit_and_the_smaller_id),
