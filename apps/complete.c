@@ -4,6 +4,7 @@
 #include "apps/generate.h"
 #include "apps/json_output.h"
 #include "apps/messages.h"
+#include "apps/outliers.h"
 #include "apps/resources.h"
 #include "apps/signals.h"
 #include "apps/terminal.h"
@@ -335,6 +336,8 @@ static enum quern_status finish(struct completion *c, struct quern_error *err) {
         complain("note: the context of %zu tokens is full; -c sets it", quern_session_n_ctx(c->session));
     if (!s->messages.quiet)
         print_statistics(c);
+    if (s->messages.verbose)
+        complain_outliers(c->session);
     return QUERN_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "apps/files.h"
 #include "apps/json_output.h"
 #include "apps/messages.h"
+#include "apps/outliers.h"
 #include "apps/settings.h"
 #include "apps/signals.h"
 #include "apps/text_input.h"
@@ -263,6 +264,8 @@ static int run_logits(const void *settings) {
         st = evaluate(&r, &err);
     if (!st && r.n_nonfinite)
         complain("note: %zu logits are NaN or infinite", r.n_nonfinite);
+    if (!st && r.s->messages.verbose)
+        complain_outliers(r.session);
     if (!st && r.s->json)
         st = print_json(&r, &err);
     else if (!st)

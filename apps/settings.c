@@ -13,7 +13,7 @@
 #    include <mach-o/dyld.h>
 #endif
 
-enum { MAX_BATCH = 65536 };
+enum { MAX_BATCH = 65536, DEFAULT_OUTLIERS = 6 };
 
 const struct option text_options[TEXT_OPTIONS] = {
     { .names = { "-p", "--prompt" },
@@ -81,6 +81,21 @@ const struct option engine_options[ENGINE_OPTIONS] = {
       .offset = offsetof(struct engine_settings, isa),
       .help = "instruction set to use, one that quern --version lists; without it the best one, at most that "
               "of the variable QUERN_ISA" },
+    { .names = { "--act" },
+      .kind = OPTION_CHOICE,
+      .metavar = "KIND",
+      .offset = offsetof(struct engine_settings, act),
+      .choices = act_names,
+      .help = "how inputs of quantized matrices are rounded to 8 bits: in blocks, or with one scale for all "
+              "values of a token (LLM.int8), for models whose quantized matrices are Q8_0" },
+    { .names = { "--outliers" },
+      .kind = OPTION_REAL,
+      .metavar = "X",
+      .max = 1e30,
+      .initial = DEFAULT_OUTLIERS,
+      .offset = offsetof(struct engine_settings, outliers),
+      .help = "with --act int8-row: values of a larger magnitude are left out and multiplied as floats; 0: "
+              "none are; -v says how many there were" },
     { .names = { "--numa" },
       .kind = OPTION_CHOICE,
       .metavar = "MODE",
@@ -91,6 +106,8 @@ const struct option engine_options[ENGINE_OPTIONS] = {
           "on a machine with several memory nodes: distribute threads and the rows of each matrix over them, "
           "isolate all on one, or mirror the weights on each; what was done is said" },
 };
+
+const char *const act_names[] = { [QUERN_ACT_BLOCK] = "block", [QUERN_ACT_INT8_ROW] = "int8-row", NULL };
 
 const struct option sampling_options[SAMPLING_OPTIONS] = {
     { .names = { "-s", "--seed" },
@@ -244,6 +261,8 @@ static enum quern_status fail_level(const char *what, const char *level, struct 
 enum quern_status check_engine_settings(const struct engine_settings *engine, struct quern_error *err) {
     const char *names[MAX_LEVELS];
     size_t n = level_names(names), i = 0;
+    if (engine->act != QUERN_ACT_INT8_ROW && engine->outliers != DEFAULT_OUTLIERS)
+        return fail(err, QUERN_RANGE, "--outliers goes with --act int8-row");
     if (!engine->isa)
         return QUERN_OK;
     while (i < n && strcmp(names[i], engine->isa))
@@ -289,6 +308,8 @@ enum quern_status open_model(const char *path, const struct engine_settings *eng
     struct quern_model_options options;
     quern_model_defaults(&options);
     options.isa = engine->isa;
+    options.act = (enum quern_act)engine->act;
+    options.outliers = (float)engine->outliers;
     options.numa = (enum quern_numa)engine->numa;
     options.note = print_note;
     options.note_user = &quiet;

@@ -21,6 +21,8 @@ struct engine_settings {
     const char *isa;
     int64_t n_threads, n_threads_batch; /* 0: not given */
     int64_t n_batch;
+    int act; /* enum quern_act */
+    double outliers;
     int numa; /* enum quern_numa */
 };
 
@@ -50,10 +52,13 @@ struct message_settings {
     { "Messages", message_options, QUIET_OPTIONS, offsetof(type, member) }
 #define SAMPLING_GROUP(type, member)                                                                         \
     { "Sampling", sampling_options, SAMPLING_OPTIONS, offsetof(type, member) }
-enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 5, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
+enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 7, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
 enum { QUIET_OPTIONS = 1 }; /* the first of message_options, where there is no more to say */
 extern const struct option text_options[TEXT_OPTIONS], model_options[MODEL_OPTIONS],
     engine_options[ENGINE_OPTIONS], sampling_options[SAMPLING_OPTIONS], message_options[MESSAGE_OPTIONS];
+
+/* Words for OPTION_CHOICE rows of enum quern_act. */
+extern const char *const act_names[];
 
 /* Words for OPTION_CHOICE rows of a cache type: the index is enum quern_cache_type. */
 extern const char *const cache_types[];

@@ -4,6 +4,7 @@
 #include "engine/rope_table.h"
 #include "formats/nearest.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ const char *quern_isa_name(size_t i) { return kernels_level(i); }
 bool quern_isa_usable(const char *name) { return name && kernels_usable(name); }
 
 void quern_model_defaults(struct quern_model_options *options) {
-    *options = (struct quern_model_options){ .isa = NULL };
+    *options = (struct quern_model_options){ .outliers = 6 };
 }
 
 void model_note(const struct quern_model *m, const char *format, ...) {
@@ -35,6 +36,34 @@ void model_note(const struct quern_model *m, const char *format, ...) {
 }
 
 static void note_tokenizer(void *user, const char *text) { model_note(user, "%s", text); }
+
+/* ---- Activations ---- */
+
+static const enum act_form roundings[QUERN_ROUNDINGS] = {
+    [QUERN_ROUND_NONE] = ACT_NONE,      [QUERN_ROUND_32] = ACT_A32,        [QUERN_ROUND_256_16] = ACT_A256_16,
+    [QUERN_ROUND_256_32] = ACT_A256_32, [QUERN_ROUND_INT8_ROW] = ACT_ROW8,
+};
+
+enum act_form model_rounding(const struct quern_model *m) { return roundings[m->options.round_inputs]; }
+
+enum act_form model_act_form(const struct quern_model *m, const struct matrix *matrix) {
+    const bool is_row = m->options.act == QUERN_ACT_INT8_ROW && matrix->type == TYPE_Q8_0;
+    return is_row ? ACT_ROW8 : act_form_of(matrix->type);
+}
+
+static enum quern_status check_act_options(const struct quern_model *m, struct quern_error *err) {
+    const struct quern_model_options *o = &m->options;
+    if ((unsigned)o->act >= QUERN_ACTS)
+        return fail(err, QUERN_RANGE, "unknown kind of activations %d (allowed: 0 to %d)", (int)o->act,
+                    QUERN_ACTS - 1);
+    if ((unsigned)o->round_inputs >= QUERN_ROUNDINGS)
+        return fail(err, QUERN_RANGE, "unknown rounding of inputs %d (allowed: 0 to %d)",
+                    (int)o->round_inputs, QUERN_ROUNDINGS - 1);
+    if (!(o->outliers >= 0 && o->outliers <= FLT_MAX))
+        return fail(err, QUERN_RANGE, "outliers beyond %g (allowed: 0 for none, or a positive number)",
+                    (double)o->outliers);
+    return QUERN_OK;
+}
 
 /* ---- What kind of file is it ---- */
 
@@ -166,7 +195,8 @@ static enum quern_status pick_kernels(struct quern_model *m, struct quern_error 
 
 static enum quern_status load(struct quern_model *m, struct quern_error *err) {
     enum quern_status st;
-    if ((st = pick_kernels(m, err)) || (st = refuse_other_files(m, err)) || (st = find_arch(m, err)) ||
+    if ((st = check_act_options(m, err)) || (st = pick_kernels(m, err)) ||
+        (st = refuse_other_files(m, err)) || (st = find_arch(m, err)) ||
         (st = check_quantization_version(m, err)) || (st = copy_name(m, err)) ||
         (st = hparams_read(m, err)) || (st = weights_bind(m, err)) || (st = rope_table_make(m, err)))
         return st;
@@ -232,6 +262,7 @@ void quern_model_close(struct quern_model *m) {
         m->owned = next;
     }
     free(m->inv_freq);
+    free(m->matrices);
     free(m->layers);
     free(m->name);
     gguf_close(m->gguf);

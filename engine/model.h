@@ -19,6 +19,10 @@ struct matrix {
     uint32_t type;
     size_t n_in, n_out, n_expert;
     size_t row_bytes;
+    struct gguf_string name;
+    size_t layer;      /* n_layer for those of no layer */
+    size_t index;      /* among the model's matrices */
+    bool is_one_scale; /* QUERN_ACT_INT8_ROW: Q8_0 whose rows have one scale each */
 };
 
 enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
@@ -65,10 +69,12 @@ struct quern_model {
     struct hparams hp;
     struct matrix token_embd, output;
     const float *output_norm;
-    const float *rope_freqs; /* [n_rot / 2] divisors of the frequencies; NULL: none */
-    double *inv_freq;        /* [n_rot / 2] radians per position, scaling applied */
-    float rope_magnitude;    /* factor on cosine and sine (YaRN); 1 otherwise */
-    struct layer *layers;    /* [n_layer] */
+    const float *rope_freqs;  /* [n_rot / 2] divisors of the frequencies; NULL: none */
+    double *inv_freq;         /* [n_rot / 2] radians per position, scaling applied */
+    float rope_magnitude;     /* factor on cosine and sine (YaRN); 1 otherwise */
+    struct layer *layers;     /* [n_layer] */
+    struct matrix **matrices; /* [n_matrices] all that are bound, by index */
+    size_t n_matrices;
     struct owned_vector *owned;
     struct kernels kernels;
     struct tokenizer *tokenizer; /* NULL: tokenizer_error says why */
@@ -80,6 +86,11 @@ struct quern_model {
 
 /* The model's one line about something harmless. */
 void model_note(const struct quern_model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The form that the inputs of a matrix are brought into. */
+enum act_form model_act_form(const struct quern_model *m, const struct matrix *matrix);
+/* The form that inputs of float matrices are rounded by; ACT_NONE: they are not. */
+enum act_form model_rounding(const struct quern_model *m);
 
 /* Expert e of a 3-D matrix. */
 static inline struct matrix matrix_expert(const struct matrix *m, size_t e) {

@@ -66,6 +66,27 @@ QUERN_API const char *quern_threads_limit(void);
 
 struct quern_model;
 
+/* How the inputs of quantized matrices are rounded to 8 bits. */
+enum quern_act {
+    /* By blocks, as suits each type: a scale per 32 values, or per 256 with sub-scales per 16 or 32. */
+    QUERN_ACT_BLOCK = 0,
+    /* A scale per token, and values beyond `outliers` as floats (LLM.int8(), arXiv:2208.07339). Quantized
+     * matrices must be Q8_0; where all blocks of every row have one scale, a product is one integer sum. */
+    QUERN_ACT_INT8_ROW,
+    QUERN_ACTS,
+};
+
+/* For judging what 8-bit activations cost by themselves: the inputs of float matrices (F32, F16, BF16), which
+ * are otherwise used as they are, are first rounded as those of a quantized type would be. Slow. */
+enum quern_round_inputs {
+    QUERN_ROUND_NONE = 0,
+    QUERN_ROUND_32,       /* as for types in blocks of 32 */
+    QUERN_ROUND_256_16,   /* as for Q6_K */
+    QUERN_ROUND_256_32,   /* as for the other types in blocks of 256 */
+    QUERN_ROUND_INT8_ROW, /* as QUERN_ACT_INT8_ROW, with its `outliers` */
+    QUERN_ROUNDINGS,
+};
+
 /* What to do on a machine with several memory nodes. Threads are bound to the CPUs of their node, the calling
  * thread while it is in quern_session_open() and quern_session_eval(). Where there is one node nothing is
  * done. Needs Linux and a build with libnuma. */
@@ -82,7 +103,12 @@ struct quern_model_options {
     /* Kernel level to use: a name from quern_isa_name(). NULL: the best one this CPU has. A level that
      * the build or the CPU lacks is an error, never replaced. */
     const char *isa;
-    enum quern_numa numa; /* of all its sessions; default none */
+    enum quern_act act; /* default QUERN_ACT_BLOCK */
+    /* Magnitude beyond which a value is an outlier, finite; 0: none is. Default 6. It does nothing where no
+     * activations have a scale per token. */
+    float outliers;
+    enum quern_round_inputs round_inputs; /* default QUERN_ROUND_NONE */
+    enum quern_numa numa;                 /* of all its sessions; default none */
     /* Called during open with one line about each thing that is odd but harmless (extra tensors, a norm
      * in a quantized type). NULL: not told. */
     void (*note)(void *user, const char *text);
@@ -94,9 +120,9 @@ QUERN_API void quern_model_defaults(struct quern_model_options *options);
 /* Map the GGUF file at path (for a split model: its first part) and check everything that running it
  * relies on: metadata ranges, tensor types, shapes. Weights are used from the mapping, nothing is read
  * but metadata, norms and biases.
- * Errors: QUERN_IO, QUERN_FORMAT, QUERN_UNSUPPORTED (architecture, tensor type, numa), QUERN_RANGE (isa),
- * QUERN_MEMORY (also when a node has no room for its copy). *out is set only on success; quern_model_close()
- * releases it, after its sessions. */
+ * Errors: QUERN_IO, QUERN_FORMAT, QUERN_UNSUPPORTED (architecture, tensor type, also one that `act` or
+ * `round_inputs` cannot go with, numa), QUERN_RANGE (an option), QUERN_MEMORY (also when a node has no room
+ * for its copy). *out is set only on success; quern_model_close() releases it, after its sessions. */
 QUERN_API enum quern_status quern_model_open(const char *path, const struct quern_model_options *options,
                                              struct quern_model **out, struct quern_error *err);
 /* The same over the bytes of a file in memory, which stay the caller's and must outlive the model. name
@@ -222,6 +248,20 @@ QUERN_API const char *quern_session_numa(const struct quern_session *session);
 /* Forget all tokens from position on; position <= the current one, else QUERN_RANGE. */
 QUERN_API enum quern_status quern_session_rewind(struct quern_session *session, size_t position,
                                                  struct quern_error *err);
+
+/* Outliers among the inputs of the model's matrix i, of all tokens that the session evaluated; matrices that
+ * share their input are counted by their first. */
+struct quern_outliers {
+    const char *tensor; /* name of the matrix [tensor_bytes], as long as the model lives */
+    size_t tensor_bytes;
+    size_t layer;                 /* n_layer: the output matrix */
+    size_t n_columns, n_affected; /* values of a row, and how many of these were ever an outlier */
+    uint64_t n_values, n_outliers;
+};
+
+/* False past the last matrix, and in sessions that have no outliers. */
+QUERN_API bool quern_session_outliers(const struct quern_session *session, size_t i,
+                                      struct quern_outliers *out);
 
 /* ---- Sampling ---- */
 

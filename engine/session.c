@@ -1,6 +1,6 @@
 /* session.c - one conversation: cache, working memory, evaluation.
  * SPDX-License-Identifier: MIT */
-#include "engine/step.h"
+#include "engine/outliers.h"
 
 #include <stdlib.h>
 
@@ -138,9 +138,21 @@ static void *take_acts(struct arena *a, size_t n_in, size_t n) {
     return take(a, n, most + ALIGN); /* acts_bytes rounds each of its arrays once */
 }
 
-static struct input_memory take_input(struct arena *a, size_t n_embd, size_t n_in, size_t n) {
+static void place_outliers(const struct quern_model *m, size_t widest_row, struct arena *a,
+                           struct scratch *b) {
+    const struct quern_model_options *o = &m->options;
+    if (o->outliers == 0 || (o->act != QUERN_ACT_INT8_ROW && o->round_inputs != QUERN_ROUND_INT8_ROW))
+        return;
+    b->outlier_words = (widest_row + 31) / 32;
+    b->outlier_counts = take(a, m->n_matrices, sizeof *b->outlier_counts);
+    b->outlier_columns = take(a, m->n_matrices, b->outlier_words * sizeof *b->outlier_columns);
+}
+
+static struct input_memory take_input(const struct quern_model *m, struct arena *a, size_t n_embd,
+                                      size_t n_in, size_t n) {
     return (struct input_memory){ .normed = take_floats(a, n, n_embd),
-                                  .acts = { take_acts(a, n_in, n), take_acts(a, n_in, n) } };
+                                  .acts = { take_acts(a, n_in, n), take_acts(a, n_in, n) },
+                                  .rounded = model_rounding(m) != ACT_NONE ? take_floats(a, n, n_in) : NULL };
 }
 
 static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
@@ -164,15 +176,16 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .gate = take_floats(a, n_ffn, w.n_ff),
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
-        .input = take_input(a, hp->n_embd, n_in, n_ffn),
+        .input = take_input(m, a, hp->n_embd, n_in, n_ffn),
         .own_input = own_input,
     };
     for (size_t i = 0; i < largest(o->n_threads, o->n_threads_batch); i++) {
         struct input_memory own =
-            take_input(a, largest(hp->n_embd, OWN_INPUT_VALUES), largest(n_in, OWN_INPUT_VALUES), 1);
+            take_input(m, a, largest(hp->n_embd, OWN_INPUT_VALUES), largest(n_in, OWN_INPUT_VALUES), 1);
         if (own_input)
             own_input[i] = own;
     }
+    place_outliers(m, n_in, a, b);
     size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
     b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
     b->attn_outputs = take_floats(a, n_partials, hp->head_dim_v);

@@ -16,6 +16,7 @@ struct layer_cache {
 struct input_memory {
     float *normed;
     uint8_t *acts[2];
+    float *rounded; /* as floats again; NULL: the model's options do not ask for it */
 };
 
 /* Values of several rows up to which every worker prepares an input for itself (engine/ops/linear.c). */
@@ -24,17 +25,20 @@ enum { OWN_INPUT_VALUES = 16384 };
 /* Working memory of a step, carved from the session's arena; n is the largest batch, widths are the
  * largest over the layers. */
 struct scratch {
-    float *x;                           /* [n][n_embd] residual stream */
-    float *q;                           /* [n][n_head * head_dim_k] */
-    float *k;                           /* [n][n_head_kv * head_dim_k] */
-    float *v;                           /* [n][n_head_kv * head_dim_v] */
-    float *attn;                        /* [n][n_head * head_dim_v] */
-    float *out;                         /* [n][n_embd] output of a block, which is added to x */
-    float *gate;                        /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
-    float *up;                          /* as gate */
-    float *rope;                        /* [n][n_rot / 2][2] cosine, sine */
-    struct input_memory input;          /* [n] rows, shared */
-    struct input_memory *own_input;     /* [n_threads], of one row or OWN_INPUT_VALUES */
+    float *x;                             /* [n][n_embd] residual stream */
+    float *q;                             /* [n][n_head * head_dim_k] */
+    float *k;                             /* [n][n_head_kv * head_dim_k] */
+    float *v;                             /* [n][n_head_kv * head_dim_v] */
+    float *attn;                          /* [n][n_head * head_dim_v] */
+    float *out;                           /* [n][n_embd] output of a block, which is added to x */
+    float *gate;                          /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
+    float *up;                            /* as gate */
+    float *rope;                          /* [n][n_rot / 2][2] cosine, sine */
+    struct input_memory input;            /* [n] rows, shared */
+    struct input_memory *own_input;       /* [n_threads], of one row or OWN_INPUT_VALUES */
+    struct outlier_count *outlier_counts; /* [n_matrices]; NULL: none are looked for */
+    uint32_t *outlier_columns; /* [n_matrices][outlier_words] a bit for each column ever affected */
+    size_t outlier_words;
     float *router;                      /* [n][n_expert] */
     struct route *routes;               /* [n * n_expert_used], sorted by expert */
     float *expert_in;                   /* [n * n_expert_used][n_embd] inputs gathered by expert */

@@ -3,6 +3,7 @@
  * A family's tables say name, shape in hyperparameters and field; this file does the same four things for
  * every row: find the tensor, compare its shape, check that its type can be used, set the field. */
 #include "engine/arch.h"
+#include "formats/blocks.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -78,8 +79,41 @@ static enum quern_status check_shape(const struct binder *b, const struct tensor
                 (int)t->name.bytes, t->name.data, found, expected, source);
 }
 
-static enum quern_status bind_matrix(const struct binder *b, const struct gguf_tensor *t,
-                                     struct matrix *out) {
+/* Whether Q8_0 rows have one scale each. Ordinary ones differ in the first blocks. */
+static bool has_one_scale(const struct matrix *m) {
+    const size_t n_blocks = m->n_in / 32;
+    if (m->type != TYPE_Q8_0 || m->n_in > ROW8_MAX)
+        return false;
+    for (size_t r = 0; r < m->n_out * m->n_expert; r++) {
+        const struct block_q8_0 *row = (const void *)(m->data + r * m->row_bytes);
+        for (size_t i = 1; i < n_blocks; i++)
+            if (memcmp(row[i].d, row[0].d, sizeof row[0].d))
+                return false;
+    }
+    return true;
+}
+
+/* Whether the options about activations can be kept with this matrix. */
+static enum quern_status check_act(const struct binder *b, struct matrix *m) {
+    const enum act_form form = model_act_form(b->m, m), rounding = model_rounding(b->m);
+    const size_t block = rounding == ACT_A256_16 || rounding == ACT_A256_32 ? 256 : 32;
+    if (b->m->options.act == QUERN_ACT_INT8_ROW) {
+        if (form != ACT_F32 && form != ACT_ROW8)
+            return fail(b->err, QUERN_UNSUPPORTED,
+                        "%s: tensor '%.*s' has type %s; activations with one scale per token need Q8_0 "
+                        "(or F32, F16, BF16, whose inputs stay floats)",
+                        b->path, (int)m->name.bytes, m->name.data, type_info(m->type)->name);
+        m->is_one_scale = has_one_scale(m);
+    }
+    if (form == ACT_F32 && rounding != ACT_NONE && m->n_in % block)
+        return fail(b->err, QUERN_UNSUPPORTED,
+                    "%s: tensor '%.*s' has rows of %zu values; inputs are rounded in blocks of %zu", b->path,
+                    (int)m->name.bytes, m->name.data, m->n_in, block);
+    return QUERN_OK;
+}
+
+static enum quern_status bind_matrix(const struct binder *b, const struct gguf_tensor *t, size_t layer,
+                                     bool is_multiplied, struct matrix *out) {
     if (act_form_of(t->type) == ACT_NONE)
         return fail(b->err, QUERN_UNSUPPORTED,
                     "%s: tensor '%.*s' has type %s, which cannot be multiplied by this build", b->path,
@@ -93,8 +127,12 @@ static enum quern_status bind_matrix(const struct binder *b, const struct gguf_t
                             .n_in = t->ne[0],
                             .n_out = t->ne[1],
                             .n_expert = t->ne[2],
-                            .row_bytes = row_bytes };
-    return QUERN_OK;
+                            .row_bytes = row_bytes,
+                            .name = t->name,
+                            .layer = layer,
+                            .index = b->m->n_matrices };
+    b->m->matrices[b->m->n_matrices++] = out;
+    return is_multiplied ? check_act(b, out) : QUERN_OK;
 }
 
 static enum quern_status check_finite(const struct binder *b, const struct gguf_tensor *t,
@@ -166,7 +204,12 @@ static enum quern_status bind_row(struct binder *b, const struct tensor_row *row
     if (st)
         return st;
     void *field = (char *)fields + row->field;
-    return row->use == USE_MATRIX ? bind_matrix(b, t, field) : bind_vector(b, t, field);
+    if (row->use == USE_VECTOR)
+        return bind_vector(b, t, field);
+    /* Rows of an embedding are only looked up where the output has a matrix of its own. */
+    const bool is_multiplied =
+        field != (void *)&b->m->token_embd || !gguf_find_tensor(b->m->gguf, "output.weight");
+    return bind_matrix(b, t, fields == (void *)b->m ? b->m->hp.n_layer : l, is_multiplied, field);
 }
 
 static enum quern_status read_n_vocab(struct binder *b) {
@@ -229,8 +272,11 @@ enum quern_status weights_bind(struct quern_model *m, struct quern_error *err) {
         return st;
     size_t n_tensors = gguf_n_tensors(m->gguf);
     b.is_bound = calloc(n_tensors, sizeof *b.is_bound);
-    if (!b.is_bound)
-        return fail_memory(err, n_tensors);
+    m->matrices = calloc(n_tensors, sizeof *m->matrices);
+    if (!b.is_bound || !m->matrices) {
+        free(b.is_bound);
+        return fail_memory(err, n_tensors * sizeof *m->matrices);
+    }
     if (!(st = bind_all(&b)))
         note_extra(&b);
     free(b.is_bound);

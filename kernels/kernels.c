@@ -94,17 +94,18 @@ enum act_form act_form_of(uint32_t type) {
 /* Bytes that each array of a form has per block: the layout of acts_place(). */
 struct act_layout {
     size_t block; /* values */
-    size_t d, sum, a, g16, g32;
+    size_t d, sum, a, g16, g32, mask;
 };
 
 enum { F4 = sizeof(float), I4 = sizeof(int32_t), I2 = sizeof(int16_t) };
 
 /* clang-format off */
 static const struct act_layout layouts[ACT_FORMS] = {
-    /*                block   d sum   a      g16     g32 */
-    [ACT_A32]     = {    32, F4, I4,  0,       0,      0 },
-    [ACT_A256_16] = {   256, F4,  0, 16, 16 * I2,      0 },
-    [ACT_A256_32] = {   256, F4,  0,  8, 16 * I2, 8 * I2 },
+    /*                block   d sum   a      g16     g32 mask */
+    [ACT_A32]     = {    32, F4, I4,  0,       0,      0,   0 },
+    [ACT_A256_16] = {   256, F4,  0, 16, 16 * I2,      0,   0 },
+    [ACT_A256_32] = {   256, F4,  0,  8, 16 * I2, 8 * I2,   0 },
+    [ACT_ROW8]    = {    32, F4, I4,  0,       0,      0,  I4 },
 };
 /* clang-format on */
 
@@ -131,6 +132,7 @@ static size_t place(struct acts *acts, enum act_form form, size_t n, size_t n_to
     acts->a = take(memory, n_blocks * l->a, &used);
     acts->g16 = take(memory, n_blocks * l->g16, &used);
     acts->g32 = take(memory, n_blocks * l->g32, &used);
+    acts->mask = take(memory, n_blocks * l->mask, &used);
     return used;
 }
 
@@ -143,16 +145,27 @@ void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens
     place(acts, form, n, n_tokens, memory);
 }
 
+void acts_values(const struct acts *acts, size_t t, float *x) {
+    const size_t block = layouts[acts->form].block, n_sub = acts->form == ACT_A256_16 ? 16 : 32;
+    for (size_t k = 0; k < acts->n; k++) {
+        const size_t at = t * acts->n + k;
+        const int q = acts->q[at] * (acts->a ? acts->a[at / n_sub] : 1);
+        const bool is_outlier = acts->mask && acts->mask[at / 32] >> k % 32 & 1;
+        x[k] = is_outlier ? acts->x[at] : acts->d[at / block] * (float)q;
+    }
+}
+
 struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens) {
     const size_t skip = begin * acts->n, sub_block = acts->form == ACT_A256_16 ? 16 : 32;
     struct acts part = *acts;
     part.n_tokens = n_tokens;
     part.x = acts->x ? acts->x + skip : NULL;
     part.q = acts->q ? acts->q + skip : NULL;
-    part.d = acts->d ? acts->d + skip / (acts->form == ACT_A32 ? 32 : 256) : NULL;
+    part.d = acts->d ? acts->d + skip / layouts[acts->form].block : NULL;
     part.sum = acts->sum ? acts->sum + skip / 32 : NULL;
     part.a = acts->a ? acts->a + skip / sub_block : NULL;
     part.g16 = acts->g16 ? acts->g16 + skip / 16 : NULL;
     part.g32 = acts->g32 ? acts->g32 + skip / 32 : NULL;
+    part.mask = acts->mask ? acts->mask + skip / 32 : NULL;
     return part;
 }

@@ -16,6 +16,9 @@
  *   ACT_A256_*  super-blocks of 256: I = sum over sub-blocks j of sc_j * a_j * S_j, S_j = sum q*x, exact in
  *               int32; acc = fma(dx, fl(dw * f32(I)), acc). With minima (Q2_K, Q4_K, Q5_K), M = sum m_j g_j:
  *               t = fl(dw * f32(I)), t = fma(-dm, f32(M), t), acc = fma(dx, t, acc).
+ *   ACT_ROW8    weights Q8_0, one dx per token. As ACT_A32, or, where all blocks of every row have the same
+ *               dw (W8A8), y = fl(fl(dw * dx) * f32(I)) with I over the whole row. Then outliers are added in
+ *               order of k: y = fma(x, fl(dw * w), y).
  * Per type: kernels/README.md. */
 #ifndef QUERN_KERNELS_KERNELS_H
 #define QUERN_KERNELS_KERNELS_H
@@ -34,29 +37,38 @@ enum act_form {
     ACT_A32,     /* blocks of 32: int8 x, float dx */
     ACT_A256_16, /* super-blocks of 256 with an integer sub-scale per 16: Q6_K */
     ACT_A256_32, /* the same per 32: every other type of 256 */
+    ACT_ROW8,    /* on request, for Q8_0: one scale per token, without its outliers; int8 x, float dx */
     ACT_FORMS,
 };
 
-/* Which form a weight type is multiplied with. A property of the type, not of the level. */
+/* Which form a weight type is multiplied with: a property of the type, not of the level. Never ACT_ROW8,
+ * which the caller chooses for Q8_0. */
 enum act_form act_form_of(uint32_t type);
 
-/* n_tokens rows of n values in one form. Value k of row t stands for d * a * q (A256) or d * q (A32). */
+/* n_tokens rows of n values in one form. Value k of row t stands for d * a * q (A256) or d * q (A32, ROW8).
+ * ROW8 has the arrays of A32, the d of a token all equal, so that with `form` set to ACT_A32 a product of A32
+ * takes it. Its outliers have q = 0. */
 struct acts {
     enum act_form form;
     size_t n, n_tokens;
-    const float *x; /* ACT_F32: [n_tokens][n], the caller's; NULL in the other forms */
+    const float *x; /* F32, ROW8: [n_tokens][n], the caller's; NULL in the other forms */
     int8_t *q;      /* [n_tokens][n], -127..127 */
     float *d;       /* [n_tokens][n / 32] (A32) or [n_tokens][n / 256]; NaN marks a block with NaN or Inf */
-    int32_t *sum;   /* A32: [n_tokens][n / 32], sum of the block's q */
+    int32_t *sum;   /* A32, ROW8: [n_tokens][n / 32], sum of the block's q */
     uint8_t *a;     /* A256: [n_tokens][n / 16] or [n_tokens][n / 32], 1..8 */
     int16_t *g16;   /* A256: [n_tokens][n / 16], a times the sum of 16 q: at most 8 * 127 * 16 = 16256 */
     int16_t *g32;   /* A256_32: [n_tokens][n / 32], a times the sum of 32 q: at most 32512 */
+    uint32_t *mask; /* ROW8: [n_tokens][n / 32], bit k % 32 of word k / 32 marks an outlier */
+    float outlier;  /* ROW8: values of a larger magnitude are outliers; 0: none is. The caller's */
 };
 
 /* Bytes that acts_place() needs for a form; 0 for ACT_F32. n is a multiple of the form's block. */
 size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens);
-/* Point the arrays of acts into memory [acts_bytes], 64-byte aligned. For ACT_F32 set x yourself. */
+/* Point the arrays of acts into memory [acts_bytes], 64-byte aligned. For ACT_F32 and
+ * ACT_ROW8 set x yourself. */
 void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory);
+/* x [acts->n] = what row t stands for, outliers as they were. Not for ACT_F32. */
+void acts_values(const struct acts *acts, size_t t, float *x);
 /* Tokens [begin, begin + n_tokens) of acts, in place. */
 struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens);
 
@@ -84,6 +96,9 @@ struct attn_softmax {
 
 /* ---- The table ---- */
 
+/* Longest row whose exact sum fits: 128 * 127 * 2^17 < 2^31. */
+enum { ROW8_MAX = 1 << 17 };
+
 /* y[t * y_stride + r] = dot(row r of w, row t of x), r < n_rows, t < x->n_tokens. Row r begins at
  * w + r * row_bytes and has x->n values. Reads nothing outside the n_rows rows. */
 typedef void kernel_matmul(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
@@ -93,6 +108,11 @@ struct kernels {
     const char *name; /* of the level */
 
     kernel_matmul *matmul[TYPE_COUNT]; /* NULL for types of form ACT_NONE */
+    /* ACT_ROW8 times Q8_0 rows whose blocks have one scale, of at most ROW8_MAX values, without outliers. */
+    kernel_matmul *matmul_w8a8;
+    /* ACT_ROW8, any Q8_0: y[t * y_stride + r] = fma(x_tk, fl(dw * w_rk), y) for the outliers k of token t in
+     * order; y holds the product of the rest. */
+    kernel_matmul *add_outliers;
 
     /* x [n]: row t of acts (KERNELS: sections on A32 and A256). NULL for ACT_F32. */
     void (*quantize[ACT_FORMS])(const float *x, const struct acts *acts, size_t t);

@@ -7,6 +7,7 @@
 #include "apps/bench/synthetic.h"
 #include "apps/command.h"
 #include "apps/messages.h"
+#include "apps/outliers.h"
 #include "apps/resources.h"
 #include "apps/settings.h"
 #include "apps/signals.h"
@@ -391,6 +392,8 @@ static enum quern_status bench(struct bench *b, struct quern_error *err) {
     st = fill_cache(b, err);
     for (size_t i = 0; i < b->n_tests && !st; i++)
         st = measure(b, &b->tests[i], err);
+    if (!st && b->s->messages.verbose)
+        complain_outliers(b->session);
     return st ? st : report_end(&b->report, b->tests, b->n_tests, err);
 }
 

@@ -6,6 +6,7 @@
  * rows, while they are in its cache, so that only complete outputs are waited for. */
 #include "engine/ops/deal.h"
 #include "engine/ops/ops.h"
+#include "engine/outliers.h"
 
 #include <assert.h>
 
@@ -16,12 +17,14 @@ enum { MAX_FORMS = 2 };
 /* One input in the forms that a group of matrices needs. */
 struct prepared {
     enum act_form forms[MAX_FORMS];
-    struct acts acts[MAX_FORMS];
+    struct acts
+        acts[MAX_FORMS]; /* ACT_NONE: inputs that stay floats; with float matrices as they are rounded */
     size_t n_forms;
+    const float *rounded; /* the same as floats again */
 };
 
-static void need_form(struct prepared *p, uint32_t type) {
-    enum act_form form = act_form_of(type);
+static void need_form(const struct step *s, struct prepared *p, const struct matrix *m) {
+    enum act_form form = model_act_form(s->model, m);
     for (size_t i = 0; i < p->n_forms; i++)
         if (p->forms[i] == form)
             return;
@@ -29,21 +32,21 @@ static void need_form(struct prepared *p, uint32_t type) {
     p->forms[p->n_forms++] = form;
 }
 
-static const struct acts *acts_for(const struct prepared *p, const struct matrix *m) {
-    return &p->acts[p->forms[0] == act_form_of(m->type) ? 0 : 1];
-}
-
 static void prepare_rows(const struct step *s, struct input in, size_t n, size_t begin, size_t end,
-                         float *normed, struct prepared *p) {
+                         const struct input_memory *memory, struct prepared *p) {
     for (size_t t = begin; t < end; t++) {
         const float *row = in.x + t * n;
         if (in.gain) {
-            s->kernels->rms_norm(row, in.gain, s->model->hp.norm_eps, normed + t * n, n);
-            row = normed + t * n;
+            s->kernels->rms_norm(row, in.gain, s->model->hp.norm_eps, memory->normed + t * n, n);
+            row = memory->normed + t * n;
         }
-        for (size_t i = 0; i < p->n_forms; i++)
-            if (p->forms[i] != ACT_F32)
-                s->kernels->quantize[p->forms[i]](row, &p->acts[i], t);
+        for (size_t i = 0; i < p->n_forms; i++) {
+            if (p->acts[i].form == ACT_NONE)
+                continue;
+            s->kernels->quantize[p->acts[i].form](row, &p->acts[i], t);
+            if (p->forms[i] == ACT_F32)
+                acts_values(&p->acts[i], t, memory->rounded + t * n);
+        }
     }
 }
 
@@ -54,27 +57,49 @@ static void prepare(struct worker *w, const struct step *s, struct input in, siz
                     struct prepared *p) {
     bool is_own = n_tokens == 1 || n_tokens * n_in <= OWN_INPUT_VALUES;
     const struct input_memory *memory = is_own ? &s->scratch->own_input[w->id] : &s->scratch->input;
+    p->rounded = memory->rounded;
     for (size_t i = 0; i < p->n_forms; i++) {
-        acts_place(&p->acts[i], p->forms[i], n_in, n_tokens, memory->acts[i]);
-        if (p->forms[i] == ACT_F32)
-            p->acts[i].x = in.gain ? memory->normed : in.x;
+        enum act_form form = p->forms[i] == ACT_F32 ? model_rounding(s->model) : p->forms[i];
+        acts_place(&p->acts[i], form, n_in, n_tokens, memory->acts[i]);
+        p->acts[i].x = in.gain ? memory->normed : in.x;
+        p->acts[i].outlier = s->model->options.outliers;
     }
     if (is_own) {
-        prepare_rows(s, in, n_in, 0, n_tokens, memory->normed, p);
+        prepare_rows(s, in, n_in, 0, n_tokens, memory, p);
         return;
     }
     size_t begin, end;
     pool_share(w, n_tokens, &begin, &end);
-    prepare_rows(s, in, n_in, begin, end, memory->normed, p);
+    prepare_rows(s, in, n_in, begin, end, memory, p);
     pool_barrier(w); /* all rows are there */
+}
+
+/* Where outliers are looked for, one worker counts those of the input of m and the matrices that share it. */
+static void count_outliers(const struct worker *w, const struct step *s, const struct prepared *p,
+                           const struct matrix *m) {
+    if (w->id == 0 && s->scratch->outlier_counts && p->acts[0].mask)
+        outliers_count(s, m, &p->acts[0]);
 }
 
 /* ---- Products ---- */
 
+/* What a matrix is multiplied with, as its kernel wants to see it. */
+static struct acts acts_for(const struct step *s, const struct prepared *p, const struct matrix *m) {
+    const enum act_form form = model_act_form(s->model, m);
+    struct acts x = p->acts[p->forms[0] == form ? 0 : 1];
+    if (form == ACT_F32)
+        x.x = x.form == ACT_NONE ? x.x : p->rounded;
+    x.form = form == ACT_ROW8 && !m->is_one_scale ? ACT_A32 : form;
+    return x;
+}
+
 static void multiply_rows(struct worker *w, const struct step *s, const struct matrix *m,
-                          const struct acts *acts, size_t begin, size_t n, float *y) {
+                          const struct acts *x, size_t begin, size_t n, float *y) {
     const uint8_t *rows = near_weights(w, s, m) + begin * m->row_bytes;
-    s->kernels->matmul[m->type](rows, m->row_bytes, n, acts, y + begin, m->n_out);
+    kernel_matmul *matmul = m->is_one_scale ? s->kernels->matmul_w8a8 : s->kernels->matmul[m->type];
+    matmul(rows, m->row_bytes, n, x, y + begin, m->n_out);
+    if (x->outlier > 0 && model_act_form(s->model, m) == ACT_ROW8)
+        s->kernels->add_outliers(rows, m->row_bytes, n, x, y + begin, m->n_out);
 }
 
 static void multiply(struct worker *w, const struct step *s, const struct acts *acts,
@@ -99,10 +124,13 @@ void op_linear(struct worker *w, const struct step *s, struct input in, size_t n
     assert(n_outputs <= MAX_OUTPUTS);
     struct prepared p = { .n_forms = 0 };
     for (size_t i = 0; i < n_outputs; i++)
-        need_form(&p, outputs[i].matrix->type);
+        need_form(s, &p, outputs[i].matrix);
     prepare(w, s, in, n_tokens, outputs[0].matrix->n_in, &p);
-    for (size_t i = 0; i < n_outputs; i++)
-        multiply(w, s, acts_for(&p, outputs[i].matrix), &outputs[i]);
+    count_outliers(w, s, &p, outputs[0].matrix);
+    for (size_t i = 0; i < n_outputs; i++) {
+        const struct acts x = acts_for(s, &p, outputs[i].matrix);
+        multiply(w, s, &x, &outputs[i]);
+    }
     pool_barrier(w);
 }
 
@@ -110,15 +138,17 @@ void op_gated(struct worker *w, const struct step *s, struct input in, size_t n_
               const struct matrix *gate, const struct matrix *up, float *y) {
     struct prepared p = { .n_forms = 0 };
     struct row_deal rows;
-    need_form(&p, gate->type);
-    need_form(&p, up->type);
+    need_form(s, &p, gate);
+    need_form(s, &p, up);
     prepare(w, s, in, n_tokens, gate->n_in, &p);
+    count_outliers(w, s, &p, gate);
+    const struct acts gate_in = acts_for(s, &p, gate), up_in = acts_for(s, &p, up);
     size_t n_ff = gate->n_out;
     float *other = s->scratch->up;
     deal_rows(w, s, n_ff, gate->row_bytes + up->row_bytes, n_tokens, &rows);
     for (size_t begin, n; (n = take_rows(w, &rows, &begin));) {
-        multiply_rows(w, s, gate, acts_for(&p, gate), begin, n, y);
-        multiply_rows(w, s, up, acts_for(&p, up), begin, n, other);
+        multiply_rows(w, s, gate, &gate_in, begin, n, y);
+        multiply_rows(w, s, up, &up_in, begin, n, other);
         for (size_t t = 0; t < n_tokens; t++) {
             float *row = y + t * n_ff + begin;
             s->kernels->silu_mul(row, other + t * n_ff + begin, row, n);

@@ -13,6 +13,9 @@
 #    define AMX(name) name##_amx
 #endif
 
+/* row8.c */
+kernel_matmul AMX(matmul_w8a8);
+
 /* block32.c */
 kernel_matmul AMX(matmul_q4_0), AMX(matmul_q4_1), AMX(matmul_q5_0), AMX(matmul_q5_1), AMX(matmul_q8_0),
     AMX(matmul_iq4_nl), AMX(matmul_mxfp4);

@@ -37,7 +37,7 @@ static inline struct acts acts_from(const struct acts *x, size_t begin) {
     struct acts part = *x;
     part.n_tokens = x->n_tokens - begin;
     part.q = x->q + skip;
-    part.d = x->d + skip / (x->form == ACT_A32 ? 32 : 256);
+    part.d = x->d + skip / (x->form == ACT_A32 || x->form == ACT_ROW8 ? 32 : 256);
     part.sum = x->sum ? x->sum + skip / 32 : NULL;
     part.a = x->a ? x->a + skip / sub_block : NULL;
     part.g16 = x->g16 ? x->g16 + skip / 16 : NULL;

@@ -22,4 +22,5 @@ void AMX(kernels_fill)(struct kernels *k) {
     k->matmul[TYPE_Q5_K] = AMX(matmul_q5_K);
     k->matmul[TYPE_Q6_K] = AMX(matmul_q6_K);
     k->matmul[TYPE_IQ4_XS] = AMX(matmul_iq4_xs);
+    k->matmul_w8a8 = AMX(matmul_w8a8);
 }

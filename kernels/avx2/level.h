@@ -28,6 +28,10 @@ void quantize_a32_avx2(const float *x, const struct acts *acts, size_t t);
 void quantize_a256_16_avx2(const float *x, const struct acts *acts, size_t t);
 void quantize_a256_32_avx2(const float *x, const struct acts *acts, size_t t);
 
+/* row8.c */
+void quantize_row8_avx2(const float *x, const struct acts *acts, size_t t);
+kernel_matmul matmul_w8a8_avx2, add_outliers_avx2;
+
 /* elementwise.c */
 void rms_norm_avx2(const float *x, const float *w, float eps, float *y, size_t n);
 void add_avx2(float *x, const float *y, size_t n);

@@ -32,6 +32,9 @@ void kernels_fill_avx2(struct kernels *k) {
     k->quantize[ACT_A32] = quantize_a32_avx2;
     k->quantize[ACT_A256_16] = quantize_a256_16_avx2;
     k->quantize[ACT_A256_32] = quantize_a256_32_avx2;
+    k->quantize[ACT_ROW8] = quantize_row8_avx2;
+    k->matmul_w8a8 = matmul_w8a8_avx2;
+    k->add_outliers = add_outliers_avx2;
     k->rms_norm = rms_norm_avx2;
     k->add = add_avx2;
     k->add_scaled = add_scaled_avx2;

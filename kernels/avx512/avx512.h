@@ -66,6 +66,14 @@ static inline __m512i dot_words(__m512i acc, __m512i a, __m512i b) {
     return acc;
 }
 
+/* Zero that is not copied from a register that holds it, as GCC likes to: a copy of 64 bytes takes an
+ * arithmetic unit, this idiom none. */
+static inline __m512i zero512(void) {
+    __m512i v;
+    __asm__ volatile("vpxord %0, %0, %0" : "=v"(v)); /* volatile: or it is done once, and copied */
+    return v;
+}
+
 /* ---- Sums ---- */
 
 /* The tree over 16 lanes: l + 8, l + 4, l + 2, l + 1. */
@@ -118,6 +126,37 @@ TEMPLATE __m256i sum_rows8(const __m256i u[8]) {
 
 /* Of lanes that are not NaN. */
 static inline float max16(__m512 v) { return _mm512_reduce_max_ps(v); }
+
+/* ---- Transpose ---- */
+
+/* 16 rows of 16 dwords to 16 columns: unpack pairs of rows, pairs of pairs, then the quarters. */
+TEMPLATE void transpose16(const uint8_t *rows, size_t stride, __m512i out[16]) {
+    __m512i a[16], b[16];
+    UNROLL
+    for (size_t i = 0; i < 16; i += 2) {
+        const __m512i even = load512(rows + i * stride), odd = load512(rows + (i + 1) * stride);
+        a[i] = _mm512_unpacklo_epi32(even, odd);
+        a[i + 1] = _mm512_unpackhi_epi32(even, odd);
+    }
+    UNROLL
+    for (size_t i = 0; i < 16; i += 4) { /* b[i + c]: column c of each quarter, rows i..i + 3 */
+        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    UNROLL
+    for (size_t c = 0; c < 4; c++) {
+        const __m512i low02 = _mm512_shuffle_i32x4(b[c], b[c + 4], 0x88);
+        const __m512i low13 = _mm512_shuffle_i32x4(b[c], b[c + 4], 0xdd);
+        const __m512i high02 = _mm512_shuffle_i32x4(b[c + 8], b[c + 12], 0x88);
+        const __m512i high13 = _mm512_shuffle_i32x4(b[c + 8], b[c + 12], 0xdd);
+        out[c] = _mm512_shuffle_i32x4(low02, high02, 0x88);
+        out[c + 8] = _mm512_shuffle_i32x4(low02, high02, 0xdd);
+        out[c + 4] = _mm512_shuffle_i32x4(low13, high13, 0x88);
+        out[c + 12] = _mm512_shuffle_i32x4(low13, high13, 0xdd);
+    }
+}
 
 /* ---- Bits ---- */
 

@@ -67,35 +67,6 @@ static void store_panels(const struct tile *tile, const struct work *work, size_
 
 /* ---- Fill ---- */
 
-/* 16 rows of 16 dwords to 16 columns: unpack pairs of rows, pairs of pairs, then the quarters. */
-TEMPLATE void transpose16(const uint8_t *rows, size_t stride, __m512i out[16]) {
-    __m512i a[16], b[16];
-    UNROLL
-    for (size_t i = 0; i < 16; i += 2) {
-        const __m512i even = load512(rows + i * stride), odd = load512(rows + (i + 1) * stride);
-        a[i] = _mm512_unpacklo_epi32(even, odd);
-        a[i + 1] = _mm512_unpackhi_epi32(even, odd);
-    }
-    UNROLL
-    for (size_t i = 0; i < 16; i += 4) { /* b[i + c]: column c of each quarter, rows i..i + 3 */
-        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
-        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
-        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
-        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
-    }
-    UNROLL
-    for (size_t c = 0; c < 4; c++) {
-        const __m512i low02 = _mm512_shuffle_i32x4(b[c], b[c + 4], 0x88);
-        const __m512i low13 = _mm512_shuffle_i32x4(b[c], b[c + 4], 0xdd);
-        const __m512i high02 = _mm512_shuffle_i32x4(b[c + 8], b[c + 12], 0x88);
-        const __m512i high13 = _mm512_shuffle_i32x4(b[c + 8], b[c + 12], 0xdd);
-        out[c] = _mm512_shuffle_i32x4(low02, high02, 0x88);
-        out[c + 8] = _mm512_shuffle_i32x4(low02, high02, 0xdd);
-        out[c + 4] = _mm512_shuffle_i32x4(low13, high13, 0x88);
-        out[c + 12] = _mm512_shuffle_i32x4(low13, high13, 0xdd);
-    }
-}
-
 void panel_fill_weights_avx512(struct panel *p, size_t half, size_t c, const uint8_t *rows, size_t stride) {
     __m512i column[16];
     transpose16(rows, stride, column);

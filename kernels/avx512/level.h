@@ -24,6 +24,9 @@ kernel_matmul matmul_iq4_xs_avx512, matmul_iq3_s_avx512, matmul_iq3_xxs_avx512, 
 /* ternary.c */
 kernel_matmul matmul_tq1_0_avx512, matmul_tq2_0_avx512;
 
+/* row8.c */
+kernel_matmul matmul_w8a8_avx512, add_outliers_avx512;
+
 /* elementwise.c */
 void silu_mul_avx512(const float *gate, const float *up, float *y, size_t n);
 void softmax_avx512(float *x, size_t n);

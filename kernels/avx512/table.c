@@ -29,6 +29,8 @@ void kernels_fill_avx512(struct kernels *k) {
     k->matmul[TYPE_IQ1_M] = matmul_iq1_m_avx512;
     k->matmul[TYPE_TQ1_0] = matmul_tq1_0_avx512;
     k->matmul[TYPE_TQ2_0] = matmul_tq2_0_avx512;
+    k->matmul_w8a8 = matmul_w8a8_avx512;
+    k->add_outliers = add_outliers_avx512;
     k->silu_mul = silu_mul_avx512;
     k->softmax = softmax_avx512;
     k->attn_scores[CACHE_F32] = attn_scores_f32_avx512;

@@ -33,6 +33,10 @@ struct super_type {
 void matmul_super(const struct super_type *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                   const struct acts *x, float *y, size_t y_stride);
 
+/* row8.c */
+void quantize_row8_c(const float *x, const struct acts *acts, size_t t);
+kernel_matmul matmul_w8a8_c, add_outliers_c;
+
 /* quantize.c */
 void quantize_a32_c(const float *x, const struct acts *acts, size_t t);
 void quantize_a256_16_c(const float *x, const struct acts *acts, size_t t);

@@ -22,6 +22,9 @@ void kernels_fill_c(struct kernels *k) {
     k->quantize[ACT_A32] = quantize_a32_c;
     k->quantize[ACT_A256_16] = quantize_a256_16_c;
     k->quantize[ACT_A256_32] = quantize_a256_32_c;
+    k->quantize[ACT_ROW8] = quantize_row8_c;
+    k->matmul_w8a8 = matmul_w8a8_c;
+    k->add_outliers = add_outliers_c;
     k->rms_norm = rms_norm_c;
     k->add = add_c;
     k->add_scaled = add_scaled_c;

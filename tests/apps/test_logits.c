@@ -161,6 +161,41 @@ static void wrong_ids_are_refused(void **state) {
     }
 }
 
+static void outliers_are_told_on_request(void **state) {
+    (void)state;
+    static const struct run runs[] = {
+        { .args = { "logits", "-v", "--ids", "-", "--act", "int8-row", "--outliers", "2" }, .input = IDS },
+        { .args = { "logits", "-v", "--ids", "-", "--act", "int8-row", "--outliers", "2", "-t", "3",
+                    "--split", "2" },
+          .input = IDS },
+    };
+    struct result a = run_quern(&runs[0]), b = run_quern(&runs[1]);
+    assert_status(a, 0);
+    assert_status(b, 0);
+    assert_string_equal(a.out, b.out);
+    assert_string_equal(strstr(a.err, "quern: outliers: "), strstr(b.err, "quern: outliers: "));
+    assert_contains(a.err, " % of 137984 input values, in ");
+    assert_contains(a.err, "of the values that blk.7.");
+    struct result block = run_quern(&(struct run){ .args = { "logits", "-v", "--ids", "-" }, .input = IDS });
+    assert_status(block, 0);
+    assert_null(strstr(block.err, "outliers"));
+    assert_true(strcmp(block.out, a.out) != 0);
+    free_result(&block);
+    free_result(&b);
+    free_result(&a);
+}
+
+static void a_scale_per_token_wants_q8_0(void **state) {
+    (void)state;
+    struct result r = run_quern(&(struct run){
+        .args = { "logits", "-q", "--ids", "-", "--act", "int8-row", "-m", support_data("types/Q4_0.gguf") },
+        .input = "1 2 3" });
+    assert_status(r, 1);
+    assert_contains(r.err, "has type Q4_0; activations with one scale per token need Q8_0");
+    assert_true(is_one_line(r.err));
+    free_result(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_result_depends_neither_on_split_nor_threads_nor_batch),
@@ -170,6 +205,8 @@ int main(void) {
         cmocka_unit_test(the_input_is_never_the_output),
         cmocka_unit_test(no_file_is_left_when_the_disk_is_full),
         cmocka_unit_test(wrong_ids_are_refused),
+        cmocka_unit_test(outliers_are_told_on_request),
+        cmocka_unit_test(a_scale_per_token_wants_q8_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,9 @@ float *run_logits(const char *path, const int32_t *ids, size_t n, const struct r
     quern_model_defaults(&mo);
     quern_session_defaults(&so);
     mo.isa = options->isa;
+    mo.act = options->act;
+    mo.round_inputs = options->round_inputs;
+    mo.outliers = options->outliers;
     so.cache_k = so.cache_v = options->cache;
     so.n_threads = options->n_threads ? options->n_threads : 1;
     so.n_threads_batch = options->n_threads_batch;

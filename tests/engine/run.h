@@ -14,6 +14,9 @@ struct run_options {
     size_t n_batch, n_ctx;
     unsigned n_threads, n_threads_batch;
     size_t split; /* tokens per call */
+    enum quern_act act;
+    enum quern_round_inputs round_inputs;
+    float outliers;
 };
 
 /* Logits [n][*n_vocab] of every position; free() them. A failure fails the test with the engine's line. */
