@@ -26,6 +26,9 @@ static const struct level levels[] = {
       CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI |
           CPU_AMX_TILE | CPU_AMX_INT8,
       kernels_fill_amx },
+#elif defined(__aarch64__)
+    { "neon", CPU_DOTPROD, kernels_fill_neon },
+    { "neon-i8mm", CPU_DOTPROD | CPU_I8MM, kernels_fill_neon_i8mm },
 #endif
 };
 

@@ -1,8 +1,9 @@
 /* kernel_test.c - every level of kernels against the scalar one, bit for bit; and how fast it is.
  * SPDX-License-Identifier: MIT
- * Usage: kernels_levels [--level=NAME] [--function=PART] [--seed=N] [--list] [--bench]
+ * Usage: kernels_levels [--level=NAME] [--function=PART] [--seed=N] [--list] [--bench] [--best]
  * In the manner of checkasm: each entry of a level's table that is not the one of the scalar level gets
- * random and extreme inputs in memory that faults when left. --bench times instead, the scalar level too. */
+ * random and extreme inputs in memory that faults when left. --bench times instead, the scalar level too.
+ * --best only names the best level of this machine. */
 #include "tests/kernels/check.h"
 
 #include "kernels/amx/emulated.h"
@@ -183,6 +184,8 @@ static bool parse(int argc, char **argv, struct check *c, const char **level) {
             c->list = true;
         } else if (strcmp(argv[i], "--bench") == 0) {
             c->bench = true;
+        } else if (strcmp(argv[i], "--best") == 0) {
+            c->best = true;
         } else if ((value = option(argv[i], "--level"))) {
             *level = value;
         } else if ((value = option(argv[i], "--function"))) {
@@ -203,12 +206,16 @@ int main(int argc, char **argv) {
     struct check c = { .seed = (uint64_t)time(NULL) };
     const char *only = NULL, *level;
     if (!parse(argc, argv, &c, &only)) {
-        fprintf(stderr, "usage: %s [--level=NAME] [--function=PART] [--seed=N] [--list] [--bench]\n",
+        fprintf(stderr, "usage: %s [--level=NAME] [--function=PART] [--seed=N] [--list] [--bench] [--best]\n",
                 argv[0]);
         return 2;
     }
     if (!kernels_init(&c.want, "scalar"))
         return 1;
+    if (c.best) {
+        puts(kernels_init(&c.got, NULL) ? c.got.name : "none");
+        return 0;
+    }
     running = &c;
     signal(SIGSEGV, report_fault);
     signal(SIGBUS, report_fault);
