@@ -42,6 +42,9 @@ typedef void unpack_super_neon(const uint8_t *block, struct super_row *out);
  * sub-scale for each 16 values too. */
 enum super_kind { SUPER_32, SUPER_32_MIN, SUPER_16, SUPER_16_MIN, SUPER_16_A16, SUPER_KINDS };
 
+static inline bool has_sub_blocks_of_16(enum super_kind kind) { return kind >= SUPER_16; }
+static inline bool has_minima(enum super_kind kind) { return kind == SUPER_32_MIN || kind == SUPER_16_MIN; }
+
 struct super_type {
     size_t block_bytes;
     unpack_super_neon *unpack;

@@ -247,8 +247,8 @@ static bool fill_block_scales(const struct type32 *type, const uint8_t *const ro
     return vminvq_u32(is_small) != 0;
 }
 
-/* Blocks [i, i + n_blocks) of 8 rows, the last row several times if n_rows < 8. Whether all scales are small.
- */
+/* Blocks [i, i + n_blocks) of 8 rows, the last row several times if n_rows < 8. Whether their scales are
+ * small. */
 static bool fill_blocks(const struct type32 *type, const uint8_t *w, size_t row_bytes, size_t n_rows,
                         size_t i, size_t n_blocks, struct group *out) {
     const int8x16_t offset = vdupq_n_s8((int8_t)type->offset);
@@ -293,9 +293,6 @@ TEMPLATE void gemm32(const struct type32 *type, const uint8_t *w, size_t row_byt
 }
 
 /* ---- Super-blocks ---- */
-
-TEMPLATE bool has_sub_blocks_of_16(enum super_kind kind) { return kind >= SUPER_16; }
-TEMPLATE bool has_minima(enum super_kind kind) { return kind == SUPER_32_MIN || kind == SUPER_16_MIN; }
 
 static void pack_super(const struct panel_job *job, size_t t0, struct token_pack *out) {
     const struct acts *x = job->x;

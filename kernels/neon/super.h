@@ -18,9 +18,6 @@ struct super_acts {
     int16x8_t a[2], g[2];
 };
 
-TEMPLATE bool scales_by_16(enum super_kind kind) { return kind >= SUPER_16; }
-TEMPLATE bool kind_has_min(enum super_kind kind) { return kind == SUPER_32_MIN || kind == SUPER_16_MIN; }
-
 TEMPLATE struct super_acts load_super_acts(enum super_kind kind, const struct acts *x, size_t at) {
     struct super_acts out = { .q = x->q + at * 256 };
     if (kind == SUPER_16_A16) {
@@ -30,7 +27,7 @@ TEMPLATE struct super_acts load_super_acts(enum super_kind kind, const struct ac
         return out;
     }
     const int16x8_t a = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(x->a + at * 8)));
-    if (scales_by_16(kind)) {
+    if (has_sub_blocks_of_16(kind)) {
         out.a[0] = vzip1q_s16(a, a);
         out.a[1] = vzip2q_s16(a, a);
         out.g[0] = vld1q_s16(x->g16 + at * 16);
@@ -45,7 +42,7 @@ TEMPLATE struct super_acts load_super_acts(enum super_kind kind, const struct ac
 /* The products of a row in 4 lanes, scaled; |scale a| <= 1024, the sums of four sub-blocks in the lanes of a
  * vector. */
 TEMPLATE int32x4_t dot_row(enum super_kind kind, const struct super_row *row, const struct super_acts *x) {
-    const size_t n = scales_by_16(kind) ? 1 : 2; /* registers of a sub-block */
+    const size_t n = has_sub_blocks_of_16(kind) ? 1 : 2; /* registers of a sub-block */
     int32x4_t total = vdupq_n_s32(0);
     UNROLL
     for (size_t half = 0; half < 2 / n; half++) {
@@ -71,7 +68,7 @@ TEMPLATE int32x4_t dot_row(enum super_kind kind, const struct super_row *row, co
 TEMPLATE int32x4_t dot_min(enum super_kind kind, const struct super_row *row, const struct super_acts *x) {
     int32x4_t total = vmull_s16(vget_low_s16(row->min[0]), vget_low_s16(x->g[0]));
     total = vmlal_high_s16(total, row->min[0], x->g[0]);
-    if (scales_by_16(kind)) {
+    if (has_sub_blocks_of_16(kind)) {
         total = vmlal_s16(total, vget_low_s16(row->min[1]), vget_low_s16(x->g[1]));
         total = vmlal_high_s16(total, row->min[1], x->g[1]);
     }
@@ -88,7 +85,7 @@ TEMPLATE void add_super_blocks(struct super_type type, const uint8_t *const row[
         type.unpack(row[r] + i * type.block_bytes, &unpacked);
         dot[r] = dot_row(type.kind, &unpacked, x);
         row_d[r] = unpacked.d;
-        if (kind_has_min(type.kind)) {
+        if (has_minima(type.kind)) {
             min[r] = dot_min(type.kind, &unpacked, x);
             row_dmin[r] = unpacked.dmin;
         }
@@ -97,7 +94,7 @@ TEMPLATE void add_super_blocks(struct super_type type, const uint8_t *const row[
     for (size_t h = 0; h < 2; h++) {
         const int32x4_t *u = dot + 4 * h, *v = min + 4 * h;
         float32x4_t r = vmulq_f32(vld1q_f32(row_d + 4 * h), vcvtq_f32_s32(sum_each(u[0], u[1], u[2], u[3])));
-        if (kind_has_min(type.kind))
+        if (has_minima(type.kind))
             r = vfmsq_f32(r, vld1q_f32(row_dmin + 4 * h), vcvtq_f32_s32(sum_each(v[0], v[1], v[2], v[3])));
         acc[h] = vfmaq_n_f32(acc[h], r, d);
     }
