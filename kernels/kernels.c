@@ -130,3 +130,18 @@ size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens) {
 void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory) {
     place(acts, form, n, n_tokens, memory);
 }
+
+struct acts acts_rows(const struct acts *acts, size_t first, size_t n_tokens) {
+    const struct act_layout *l = &layouts[acts->form];
+    const size_t skip = l->block ? first * (acts->n / l->block) : 0; /* blocks */
+    struct acts rows = *acts;
+    rows.n_tokens = n_tokens;
+    rows.x = acts->x ? acts->x + first * acts->n : NULL;
+    rows.q = acts->q ? acts->q + first * acts->n : NULL;
+    rows.d = acts->d ? acts->d + skip * l->d / F4 : NULL;
+    rows.sum = acts->sum ? acts->sum + skip * l->sum / I4 : NULL;
+    rows.a = acts->a ? acts->a + skip * l->a : NULL;
+    rows.g16 = acts->g16 ? acts->g16 + skip * l->g16 / I2 : NULL;
+    rows.g32 = acts->g32 ? acts->g32 + skip * l->g32 / I2 : NULL;
+    return rows;
+}

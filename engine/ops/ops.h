@@ -35,9 +35,9 @@ void op_rope_table(struct worker *w, const struct step *s);
 void op_rope(struct worker *w, const struct step *s, float *x, size_t n_heads, size_t head_dim);
 
 /* Store k and v of the step's tokens in layer l's cache, then y [n_tokens][n_head * head_dim_v] =
- * softmax(q k^T / sqrt(head_dim_k)) v over the positions each token sees. q is scaled in place. */
-void op_attention(struct worker *w, const struct step *s, size_t l, float *q, const float *k, const float *v,
-                  float *y);
+ * softmax(q k^T / sqrt(head_dim_k)) v over the positions each token sees. */
+void op_attention(struct worker *w, const struct step *s, size_t l, const float *q, const float *k,
+                  const float *v, float *y);
 
 /* y = silu(gate) * up over n values of each of n_rows rows. y may be gate. */
 void op_silu_mul(struct worker *w, const struct step *s, const float *gate, const float *up, float *y,

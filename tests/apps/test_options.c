@@ -129,7 +129,7 @@ static void wrong_usage_is_one_line_that_helps(void **state) {
         { { "complete", "-n", "-2" }, "-n: '-2' is out of range (allowed: -1.." },
         { { "complete", "-n", "99999999999999999999" }, "is out of range" },
         { { "complete", "-n" }, "-n needs a value" },
-        { { "complete", "-ctk", "q9_0" }, "-ctk: 'q9_0' is not known (allowed: f16, f32, q8_0)" },
+        { { "complete", "-ctk", "q9_0" }, "-ctk: 'q9_0' is not known (allowed: f16, f32, q8_0, bf16, q4_0)" },
         { { "complete", "--json=maybe" }, "--json: 'maybe' is not known (allowed: on, off)" },
         { { "complete", "--no-escape=on" }, "--no-escape takes no value" },
         { { "complete", "--isa", "avx9" }, "--isa: 'avx9' is no level of this build" },

@@ -384,27 +384,29 @@ static void check_attention(enum cache_type cache, size_t n, double tolerance) {
     const struct kernels k = scalar();
     const size_t value_bytes = cache == CACHE_F32 ? 4 : 2;
     uint64_t random = seed;
-    float q[DIM], key[MOST][DIM], val[MOST][DIM], s[TILES * ATTN_TILE], o[DIM] = { 0 };
+    float x[DIM], key[MOST][DIM], val[MOST][DIM], s[ATTN_BLOCK], o[DIM] = { 0 };
     static uint8_t tiles[TILES * ATTN_TILE * DIM * 4], rows[MOST * DIM * 4];
-    fill_values(q, DIM, VALUES_RANDOM, &random);
+    const struct acts q = { .form = ACT_F32, .n = DIM, .n_tokens = 1, .x = x };
+    fill_values(x, DIM, VALUES_RANDOM, &random);
     for (size_t p = 0; p < n; p++) {
         fill_values(key[p], DIM, VALUES_RANDOM, &random);
         fill_values(val[p], DIM, VALUES_RANDOM, &random);
         k.store_key[cache](key[p], DIM, tiles + p / ATTN_TILE * ATTN_TILE * DIM * value_bytes, p % ATTN_TILE);
         k.store_value[cache](val[p], DIM, rows + p * DIM * value_bytes);
     }
-    k.attn_scores[cache](q, DIM, tiles, (n + ATTN_TILE - 1) / ATTN_TILE, s);
     struct attn_softmax softmax = { .m = -INFINITY };
     for (size_t begin = 0; begin < n; begin += ATTN_BLOCK) {
         size_t length = n - begin < ATTN_BLOCK ? n - begin : ATTN_BLOCK;
-        k.attn_softmax(s + begin, 0, length, &softmax, o, DIM);
-        k.attn_values[cache](s + begin, length, rows + begin * DIM * value_bytes, DIM, DIM, o);
+        const struct attn_span span = { 0, (uint8_t)length };
+        k.attn_scores[cache](&q, tiles + begin * DIM * value_bytes, (length + ATTN_TILE - 1) / ATTN_TILE, s);
+        k.attn_softmax(s, &span, 1, &softmax, o, DIM);
+        k.attn_values[cache](s, &span, 1, rows + begin * DIM * value_bytes, DIM, o);
     }
     double sum = 0, l = 0, want[DIM] = { 0 };
     for (size_t p = 0; p < n; p++) {
         double score = 0;
         for (size_t d = 0; d < DIM; d++)
-            score += (double)q[d] * key[p][d];
+            score += (double)x[d] * key[p][d];
         sum += exp(score);
         for (size_t d = 0; d < DIM; d++)
             want[d] += exp(score) * val[p][d];
