@@ -85,6 +85,8 @@ TEMPLATE void score_tile(load8_function *load8, size_t value_bytes, const struct
     }
     for (size_t d = 0; d < n_dims; d++, k += ATTN_TILE * value_bytes) {
         const __m256 key_low = load8(k), key_high = load8(k + 8 * value_bytes);
+        if (value_bytes == 2) /* no panel: it comes from memory, and so does the next block */
+            prefetch_ahead(k + 4 * c->tile_bytes, 1);
         UNROLL
         for (size_t j = 0; j < n_q; j++) {
             const __m256 x = _mm256_set1_ps(q[j * stride + d]);
@@ -222,6 +224,8 @@ TEMPLATE void value_columns(load8_function *load8, size_t value_bytes, const str
         UNROLL
         for (size_t k = 0; k < n8; k++)
             value[k] = load8(row + k * 8 * value_bytes);
+        if (value_bytes == 2 && column % 32 == 0)
+            prefetch_ahead(row + ATTN_BLOCK * row_bytes, 1);
         UNROLL
         for (size_t i = 0; i < n_q; i++) {
             const __m256 pj = _mm256_set1_ps(p[i * ATTN_BLOCK + j]);

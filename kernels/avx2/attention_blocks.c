@@ -79,6 +79,7 @@ TEMPLATE void score_half(dot_function *dot_block, enum cache_type type, const st
                          size_t n_q, size_t tile, size_t half) {
     const size_t n = c->q->n, n_blocks = n / 32, at = tile * ATTN_TILE + half * 8;
     const size_t tile_bytes = cache_bytes(type, n * ATTN_TILE);
+    const size_t quants_bytes = (tile_bytes - n) / n_blocks; /* of 32 dimensions */
     const uint8_t *k = c->tiles + tile * tile_bytes, *scales = k + tile_bytes - n + half * 16;
     const float *d = c->q->d + first * n_blocks;
     __m256 total[GROUP];
@@ -88,6 +89,8 @@ TEMPLATE void score_half(dot_function *dot_block, enum cache_type type, const st
     for (size_t b = 0; b < n_blocks; b++, scales += ATTN_TILE * 2) {
         __m256i dot[GROUP];
         dot_block(k + half * 32, b, c->q, first, n_q, dot);
+        if (half == 0)
+            prefetch_ahead(k + 4 * tile_bytes + b * quants_bytes, quants_bytes);
         const __m256 dk = _mm256_cvtph_ps(load128(scales));
         UNROLL
         for (size_t j = 0; j < n_q; j++) {
@@ -171,6 +174,8 @@ TEMPLATE void value_half(load_quarter_function *load, const struct value_blocks 
     }
     for (size_t j = begin; j < end; j++) {
         const __m256 v0 = load_values(load, c, j, b, i), v1 = load_values(load, c, j, b, i + 1);
+        if (i == 0)
+            prefetch_ahead(c->rows + (j + ATTN_BLOCK) * c->row_bytes + b * c->block_bytes, 1);
         UNROLL
         for (size_t k = 0; k < n_q; k++) {
             const __m256 pj = _mm256_set1_ps(p[k * ATTN_BLOCK + j]);

@@ -54,6 +54,7 @@ TEMPLATE void score_tiles(load16_function *load16, size_t value_bytes, const str
     const uint8_t *k = c->tiles + first_tile * c->tile_bytes;
     float *s = c->s + first * ATTN_BLOCK + first_tile * ATTN_TILE;
     const size_t n_dims = c->n_dims, stride = c->stride, tile_bytes = c->tile_bytes;
+    const uint8_t *next = k + 4 * tile_bytes;
     __m512 sum[GROUP][4];
     UNROLL
     for (size_t j = 0; j < n_q; j++)
@@ -65,6 +66,8 @@ TEMPLATE void score_tiles(load16_function *load16, size_t value_bytes, const str
         UNROLL
         for (size_t i = 0; i < n_tiles; i++)
             key[i] = load16(k + i * tile_bytes, 0xffff);
+        if (value_bytes == 2) /* no panel: it comes from memory, and so does the next block */
+            prefetch_ahead(next + d * n_tiles * ATTN_TILE * value_bytes, n_tiles * ATTN_TILE * value_bytes);
         UNROLL
         for (size_t j = 0; j < n_q; j++) {
             const __m512 x = _mm512_set1_ps(q[j * stride + d]);
@@ -156,6 +159,8 @@ TEMPLATE void value_columns(load16_function *load16, size_t value_bytes, const s
         UNROLL
         for (size_t k = 0; k < n16; k++)
             value[k] = load16(row + k * 16 * value_bytes, lanes);
+        if (value_bytes == 2)
+            prefetch_ahead(row + ATTN_BLOCK * row_bytes, n16 * 16 * value_bytes);
         UNROLL
         for (size_t i = 0; i < n_q; i++) {
             const __m512 pj = _mm512_set1_ps(p[i * ATTN_BLOCK + j]);

@@ -51,8 +51,11 @@ TEMPLATE void dot_block(const struct key_type *type, const uint8_t *tiles, size_
     for (size_t eight = 0; eight < 4; eight++, x += 8) {
         __m512i key[2][2];
         UNROLL
-        for (size_t i = 0; i < n_tiles; i++)
+        for (size_t i = 0; i < n_tiles; i++) {
+            const size_t bytes = type->cache == CACHE_Q8_0 ? 128 : 64;
             type->load(tiles + i * tile_bytes, block * 4 + eight, key[i]);
+            prefetch_ahead(tiles + (i + 4) * tile_bytes + (block * 4 + eight) * bytes, bytes);
+        }
         UNROLL
         for (size_t half = 0; half < 2; half++)
             UNROLL
@@ -175,6 +178,8 @@ TEMPLATE void value_columns(load32_function *load32, const struct value_blocks *
         UNROLL
         for (size_t b = 0; b < n_blocks; b++)
             load_block(load32, c, j, first_block + b, v + 2 * b);
+        prefetch_ahead(c->rows + (j + ATTN_BLOCK) * c->row_bytes + first_block * c->block_bytes,
+                       n_blocks * c->block_bytes);
         UNROLL
         for (size_t i = 0; i < n_q; i++) {
             const __m512 pj = _mm512_set1_ps(p[i * ATTN_BLOCK + j]);
