@@ -172,13 +172,14 @@ static struct attn_partial partial_of(const struct attn_softmax *state) {
     return (struct attn_partial){ state->m, sum_lanes(state->l) };
 }
 
-/* The positions so far (sum, o) take in a further chunk. */
-static void merge(struct attn_partial *sum, float *o, const struct attn_partial *chunk, const float *o_chunk,
-                  size_t n) {
+/* The positions so far (sum, o) take in a further chunk: o = fma(o_chunk, new, fl(o * old)). */
+static void merge(const struct kernels *k, struct attn_partial *sum, float *o,
+                  const struct attn_partial *chunk, const float *o_chunk, size_t n) {
     float m = chunk->m > sum->m ? chunk->m : sum->m;
     float old = kernels_exp(sum->m - m), new = kernels_exp(chunk->m - m);
     for (size_t d = 0; d < n; d++)
-        o[d] = fmaf(o_chunk[d], new, o[d] * old);
+        o[d] *= old;
+    k->add_scaled(o, o_chunk, new, n);
     *sum = (struct attn_partial){ m, fmaf(chunk->l, new, sum->l * old) };
 }
 
@@ -203,7 +204,7 @@ static void add_chunk(const struct queries *g, size_t c) {
             work->sums[i] = chunk;
             memcpy(y, o, dim * sizeof *y);
         } else {
-            merge(&work->sums[i], y, &chunk, o, dim);
+            merge(g->a->s->kernels, &work->sums[i], y, &chunk, o, dim);
         }
         if (c == last)
             normalize(&work->sums[i], y, dim);
@@ -272,7 +273,7 @@ static void attend_by_chunk(struct worker *w, const struct attention *a, size_t 
         memcpy(y, b->attn_outputs + head * dim, dim * sizeof *y);
         for (size_t c = 1; c < n_chunks; c++) {
             const size_t at = c * a->n_head + head;
-            merge(&sum, y, b->attn_partials + at, b->attn_outputs + at * dim, dim);
+            merge(a->s->kernels, &sum, y, b->attn_partials + at, b->attn_outputs + at * dim, dim);
         }
         normalize(&sum, y, dim);
     }

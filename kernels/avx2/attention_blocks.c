@@ -1,13 +1,54 @@
 /* attention_blocks.c - scores and weighted values over a cache in blocks of 32: Q8_0 and Q4_0.
  * SPDX-License-Identifier: MIT
- * Groups of queries as in attention.c; keys meet quantized queries in exact integers. Storing is left to
- * kernels/c: it happens once a token. */
+ * Groups of queries as in attention.c; keys meet quantized queries in exact integers. */
 #include "kernels/avx2/attention.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/level.h"
 #include "kernels/queries.h"
 
+#include "formats/blocks.h"
+
 #include <stdalign.h>
+
+/* ---- Store ---- */
+
+/* One head in A32, with scales rounded to f16. Storing in Q4_0 is left to kernels/c. */
+struct head_q8 {
+    int8_t q[ATTN_MAX_HEAD_DIM];
+    float d[ATTN_MAX_HEAD_DIM / 32];
+    int32_t sum[ATTN_MAX_HEAD_DIM / 32];
+    uint16_t scale[ATTN_MAX_HEAD_DIM / 32];
+};
+
+static void quantize_head(const float *x, size_t head_dim, struct head_q8 *h) {
+    const struct acts acts = {
+        .form = ACT_A32, .n = head_dim, .n_tokens = 1, .q = h->q, .d = h->d, .sum = h->sum
+    };
+    quantize_a32_avx2(x, &acts, 0);
+    for (size_t b = 0; b < head_dim / 32; b++)
+        h->scale[b] = _cvtss_sh(h->d[b], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+void store_key_q8_0_avx2(const float *k, size_t head_dim, void *tile, size_t lane) {
+    struct head_q8 h;
+    uint8_t *quants = (uint8_t *)tile + lane * 4;
+    uint8_t *scales = (uint8_t *)tile + head_dim * ATTN_TILE + lane * 2;
+    quantize_head(k, head_dim, &h);
+    for (size_t d = 0; d < head_dim; d += 4)
+        memcpy(quants + d * ATTN_TILE, h.q + d, 4);
+    for (size_t b = 0; b < head_dim / 32; b++)
+        memcpy(scales + b * ATTN_TILE * 2, &h.scale[b], 2);
+}
+
+void store_value_q8_0_avx2(const float *v, size_t head_dim, void *row) {
+    struct head_q8 h;
+    struct block_q8_0 *blocks = row;
+    quantize_head(v, head_dim, &h);
+    for (size_t b = 0; b < head_dim / 32; b++) {
+        memcpy(blocks[b].d, &h.scale[b], 2);
+        memcpy(blocks[b].qs, h.q + b * 32, 32);
+    }
+}
 
 /* ---- Scores ---- */
 

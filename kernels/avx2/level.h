@@ -52,6 +52,8 @@ void attn_softmax_avx2(float *s, const struct attn_span *spans, size_t n, struct
                        float *o, size_t head_dim);
 
 /* attention_blocks.c */
+void store_key_q8_0_avx2(const float *k, size_t head_dim, void *tile, size_t lane);
+void store_value_q8_0_avx2(const float *v, size_t head_dim, void *row);
 void attn_scores_q8_0_avx2(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
 void attn_values_q8_0_avx2(const float *p, const struct attn_span *spans, size_t n, const void *rows,
                            size_t head_dim, float *o);

@@ -1,7 +1,6 @@
 /* attention_blocks.c - scores and weighted values over a cache in blocks of 32: Q8_0 and Q4_0.
  * SPDX-License-Identifier: MIT
- * Groups of queries as in attention.c; keys meet quantized queries in exact integers. Storing is left to
- * kernels/c: it happens once a token. */
+ * Groups of queries as in attention.c; keys meet quantized queries in exact integers. */
 #include "kernels/avx512/attention.h"
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/level.h"
