@@ -178,7 +178,8 @@ const struct option message_options[MESSAGE_OPTIONS] = {
 };
 
 const char *const cache_types[] = {
-    [QUERN_CACHE_F16] = "f16", [QUERN_CACHE_F32] = "f32", [QUERN_CACHE_Q8_0] = "q8_0", NULL
+    [QUERN_CACHE_F16] = "f16",   [QUERN_CACHE_F32] = "f32",   [QUERN_CACHE_Q8_0] = "q8_0",
+    [QUERN_CACHE_BF16] = "bf16", [QUERN_CACHE_Q4_0] = "q4_0", NULL,
 };
 
 enum quern_status check_text_settings(const struct text_settings *text, struct quern_error *err) {

@@ -193,8 +193,15 @@ QUERN_API void quern_text_close(struct quern_text *text);
 
 struct quern_session;
 
-/* Q8_0: int8 with a scale per 32 values, half the size of F16; needs heads of a multiple of 32. */
-enum quern_cache_type { QUERN_CACHE_F16 = 0, QUERN_CACHE_F32, QUERN_CACHE_Q8_0 };
+/* Q8_0 and Q4_0: 8 and 4 bits with a scale per 32 values, a half and a quarter of the size of F16; they need
+ * heads of a multiple of 32. */
+enum quern_cache_type {
+    QUERN_CACHE_F16 = 0,
+    QUERN_CACHE_F32,
+    QUERN_CACHE_Q8_0,
+    QUERN_CACHE_BF16,
+    QUERN_CACHE_Q4_0
+};
 
 struct quern_session_options {
     size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */

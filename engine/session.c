@@ -11,9 +11,8 @@ void quern_session_defaults(struct quern_session_options *options) {
 }
 
 static const enum cache_type cache_types[] = {
-    [QUERN_CACHE_F16] = CACHE_F16,
-    [QUERN_CACHE_F32] = CACHE_F32,
-    [QUERN_CACHE_Q8_0] = CACHE_Q8_0,
+    [QUERN_CACHE_F16] = CACHE_F16,   [QUERN_CACHE_F32] = CACHE_F32,   [QUERN_CACHE_Q8_0] = CACHE_Q8_0,
+    [QUERN_CACHE_BF16] = CACHE_BF16, [QUERN_CACHE_Q4_0] = CACHE_Q4_0,
 };
 
 /* ---- Options ---- */
@@ -54,12 +53,13 @@ static enum quern_status complete_options(const struct quern_model *m,
                     MAX_THREADS);
     size_t n_types = sizeof cache_types / sizeof *cache_types;
     if ((size_t)o->cache_k >= n_types || (size_t)o->cache_v >= n_types)
-        return fail(err, QUERN_RANGE, "unknown cache type (allowed: F16, F32, Q8_0)");
-    if ((o->cache_k == QUERN_CACHE_Q8_0 && m->hp.head_dim_k % 32) ||
-        (o->cache_v == QUERN_CACHE_Q8_0 && m->hp.head_dim_v % 32))
-        return fail(err, QUERN_UNSUPPORTED,
-                    "a Q8_0 cache needs heads of a multiple of 32 values, this model's have %zu and %zu",
-                    m->hp.head_dim_k, m->hp.head_dim_v);
+        return fail(err, QUERN_RANGE, "unknown cache type (allowed: F16, F32, Q8_0, BF16, Q4_0)");
+    if (m->hp.head_dim_k % cache_block(cache_types[o->cache_k]) ||
+        m->hp.head_dim_v % cache_block(cache_types[o->cache_v]))
+        return fail(
+            err, QUERN_UNSUPPORTED,
+            "a Q8_0 or Q4_0 cache needs heads of a multiple of 32 values, this model's have %zu and %zu",
+            m->hp.head_dim_k, m->hp.head_dim_v);
     if (!o->n_threads_batch)
         o->n_threads_batch = o->n_threads ? o->n_threads : useful_threads(m, MIN_BATCH_BYTES_PER_THREAD);
     if (!o->n_threads)
@@ -157,6 +157,29 @@ static struct input_memory take_input(const struct quern_model *m, struct arena 
 
 static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
 
+static void place_attention(const struct quern_model *m, const struct quern_session_options *o,
+                            struct arena *a, size_t n_head, struct scratch *b) {
+    const size_t dim_k = m->hp.head_dim_k, dim_v = m->hp.head_dim_v, n = ATTN_QUERIES;
+    size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * n_head;
+    b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
+    b->attn_outputs = take_floats(a, n_partials, dim_v);
+    const size_t n_threads = largest(o->n_threads, o->n_threads_batch);
+    b->attn_work = take(a, n_threads, sizeof *b->attn_work);
+    for (size_t i = 0; i < n_threads; i++) {
+        struct attn_work work = {
+            .x = take_floats(a, n, dim_k),
+            .acts = take_acts(a, dim_k, n),
+            .s = take_floats(a, n, ATTN_BLOCK),
+            .o = take_floats(a, n, dim_v),
+            .spans = take(a, n, sizeof *work.spans),
+            .states = take(a, n, sizeof *work.states),
+            .sums = take(a, n, sizeof *work.sums),
+        };
+        if (b->attn_work)
+            b->attn_work[i] = work;
+    }
+}
+
 /* own_input: [threads], NULL while counting. */
 static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,
                           struct input_memory *own_input, struct scratch *b) {
@@ -186,9 +209,7 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
             own_input[i] = own;
     }
     place_outliers(m, n_in, a, b);
-    size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
-    b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);
-    b->attn_outputs = take_floats(a, n_partials, hp->head_dim_v);
+    place_attention(m, o, a, w.n_head, b);
     if (!hp->n_expert)
         return;
     b->router = take_floats(a, n, hp->n_expert);

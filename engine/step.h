@@ -45,10 +45,25 @@ struct scratch {
     float *expert_out;                  /* [n * n_expert_used][n_embd] */
     struct attn_partial *attn_partials; /* [n_ctx / ATTN_CHUNK, rounded up][n_head] */
     float *attn_outputs;                /* the same with [head_dim_v] behind */
+    struct attn_work *attn_work;        /* [n_threads] */
 };
 
-/* Attention takes positions in chunks, counted from position 0, that can be anybody's work. */
-enum { ATTN_CHUNK = 1024 };
+enum {
+    ATTN_CHUNK = 1024,  /* positions, counted from position 0, that can be anybody's work */
+    ATTN_QUERIES = 192, /* queries of one kv head that a worker takes at most: their scores, outputs and the
+                         * keys and values of a block fit L2 */
+};
+
+/* What one worker needs for up to ATTN_QUERIES queries. */
+struct attn_work {
+    float *x;                    /* [head_dim_k] each: queries, scaled */
+    uint8_t *acts;               /* the same in another form */
+    float *s;                    /* [ATTN_BLOCK] scores of a block */
+    float *o;                    /* [head_dim_v] outputs of a chunk */
+    struct attn_span *spans;     /* positions of a block */
+    struct attn_softmax *states; /* of a chunk */
+    struct attn_partial *sums;   /* of the chunks so far */
+};
 
 /* What a chunk, or several merged ones, gave for one query: the largest score and the sum of exp(score - m).
  * Beside it stand the values weighted by exp(score - m), [head_dim_v]. */

@@ -75,18 +75,38 @@ struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_token
 /* ---- Attention ----
  * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,
  * [n_positions][head_dim]. Positions are taken in blocks of ATTN_BLOCK.
- * In Q8_0 (head_dim a multiple of 32) a tile is int8 [head_dim / 4][16][4], then f16 scales
- * [head_dim / 32][16]; a value row is head_dim / 32 blocks as in a Q8_0 tensor. */
+ * Types in blocks of 32 (Q8_0, Q4_0) need a head_dim of whole blocks; a value row is blocks as in a tensor. A
+ * tile of keys is the quants, then f16 scales [head_dim / 32][16]. Quants of Q8_0: int8 [head_dim / 4][16][4];
+ * of Q4_0: bytes [head_dim / 8][16][4], where byte i of a position has dimension i of the eight in the low and
+ * i + 4 in the high nibble, each 8 more than its value. Q8_0 is rounded as A32. In Q4_0 the largest magnitude
+ * m, negative if both signs have it, becomes -8: d = m / -8, value = clamp(rne(x * fl(-8 / m)), -8, 7); blocks
+ * below 2^-100 or with Inf or NaN as in A32. Scales are then rounded to f16. */
 
-enum cache_type { CACHE_F32, CACHE_F16, CACHE_Q8_0, CACHE_TYPES };
+enum cache_type { CACHE_F32, CACHE_F16, CACHE_BF16, CACHE_Q8_0, CACHE_Q4_0, CACHE_TYPES };
 
 enum { ATTN_TILE = 16, ATTN_BLOCK = 64, ATTN_MAX_HEAD_DIM = 1024 };
 
-/* Bytes of n cached values: of a row, or with n = head_dim * ATTN_TILE of a tile. For Q8_0 n is a multiple
- * of 32. */
-static inline size_t cache_bytes(enum cache_type type, size_t n) {
-    return type == CACHE_Q8_0 ? n / 32 * 34 : type == CACHE_F16 ? n * 2 : n * 4;
+/* Values that a head has a multiple of. */
+static inline size_t cache_block(enum cache_type type) {
+    return type == CACHE_Q8_0 || type == CACHE_Q4_0 ? 32 : 1;
 }
+
+/* Bytes of n cached values, a multiple of cache_block(): of a row, or with n = head_dim * ATTN_TILE of a
+ * tile. */
+static inline size_t cache_bytes(enum cache_type type, size_t n) {
+    static const uint8_t block_bytes[CACHE_TYPES] = { 4, 2, 2, 34, 18 };
+    return n / cache_block(type) * block_bytes[type];
+}
+
+/* The form in which queries meet keys of a type. */
+static inline enum act_form cache_query_form(enum cache_type type) {
+    return cache_block(type) == 32 ? ACT_A32 : ACT_F32;
+}
+
+/* The positions [begin, end) of a block that a query sees, begin < end <= ATTN_BLOCK. */
+struct attn_span {
+    uint8_t begin, end;
+};
 
 /* The running softmax of one query. Start with m = -INFINITY and l = 0. */
 struct attn_softmax {
@@ -137,19 +157,20 @@ struct kernels {
     void (*store_key[CACHE_TYPES])(const float *k, size_t head_dim, void *tile, size_t lane);
     /* Store a value row. */
     void (*store_value[CACHE_TYPES])(const float *v, size_t head_dim, void *row);
-    /* s[p] for the 16 * n_tiles positions: a chain over d, s = fma(k_d, q_d, s) from +0. Q8_0: the query is
-     * rounded as A32 is, and the chain is over blocks of 32, s = fma(dq, fl(dk * f32(sum k*q)), s). */
-    void (*attn_scores[CACHE_TYPES])(const float *q, size_t head_dim, const void *tiles, size_t n_tiles,
-                                     float *s);
-    /* Scores s[begin..end) of one block (begin < end <= ATTN_BLOCK) become p = exp(fl(s - m)). If the
-     * block's maximum exceeds state->m: m grows to it and the old sums and o [head_dim] are multiplied
-     * by exp(fl(old m - new m)). l[j mod 16] += p_j in order of j. */
-    void (*attn_softmax)(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
-                         size_t head_dim);
-    /* o_d = fma(p_j, v_jd, o_d) for j = 0..n-1 in order; rows [n][head_dim] are stride values apart. Q8_0:
-     * o_d = fma(fl(p_j * dv), f32(v_jd), o_d). */
-    void (*attn_values[CACHE_TYPES])(const float *p, size_t n, const void *rows, size_t stride,
-                                     size_t head_dim, float *o);
+    /* Several queries of one kv head over one block of positions; rows of s and p are ATTN_BLOCK apart.
+     * s[i][p] for each query of q (cache_query_form) and the 16 * n_tiles positions, 1 <= n_tiles <= 4: a
+     * chain over d, s = fma(k_d, q_d, s) from +0. In blocks of 32: s = fma(dq, fl(dk * f32(sum
+     * k*q)), s). */
+    void (*attn_scores[CACHE_TYPES])(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+    /* Scores s[i][span) of n queries become p = exp(fl(s - m)). If the largest exceeds state->m: m grows to
+     * it and the old sums and o[i] [head_dim] are multiplied by exp(fl(old m - new m)). l[j mod 16] += p_j
+     * in order of j. */
+    void (*attn_softmax)(float *s, const struct attn_span *spans, size_t n, struct attn_softmax *states,
+                         float *o, size_t head_dim);
+    /* o[i][d] = fma(p_ij, v_jd, o[i][d]) for j in spans[i], in order; rows [ATTN_BLOCK][head_dim], of which
+     * only those in spans are read. In blocks of 32 v_jd = fl(dv * f32(quant)). */
+    void (*attn_values[CACHE_TYPES])(const float *p, const struct attn_span *spans, size_t n,
+                                     const void *rows, size_t head_dim, float *o);
 };
 
 /* exp(x): x clamped to [-126 ln 2, 127 ln 2] (NaN stays), n = the integer nearest to x * log2(e), f = the

@@ -43,9 +43,9 @@ void op_gated(struct worker *w, const struct step *s, struct input in, size_t n_
 void op_rope(struct worker *w, const struct step *s, float *x, size_t n_heads, size_t head_dim);
 
 /* Store k and v of the step's tokens in layer l's cache, then y [n_tokens][n_head * head_dim_v] =
- * softmax(q k^T / sqrt(head_dim_k)) v over the positions each token sees. q is scaled in place. */
-void op_attention(struct worker *w, const struct step *s, size_t l, float *q, const float *k, const float *v,
-                  float *y);
+ * softmax(q k^T / sqrt(head_dim_k)) v over the positions each token sees. */
+void op_attention(struct worker *w, const struct step *s, size_t l, const float *q, const float *k,
+                  const float *v, float *y);
 
 /* x [n_tokens][n_embd] += down(silu(gate(in)) * up(in)), in = RMSNorm(x) * the layer's ffn_norm */
 void op_gated_ffn(struct worker *w, const struct step *s, const struct layer *layer, float *x);

@@ -42,12 +42,18 @@ void kernels_fill_avx2(struct kernels *k) {
     k->softmax = softmax_avx2;
     k->rope_pairs = rope_pairs_avx2;
     k->store_key[CACHE_F16] = store_key_f16_avx2;
+    k->store_key[CACHE_Q8_0] = store_key_q8_0_avx2;
     k->store_value[CACHE_F16] = store_value_f16_avx2;
+    k->store_value[CACHE_Q8_0] = store_value_q8_0_avx2;
     k->attn_scores[CACHE_F32] = attn_scores_f32_avx2;
     k->attn_scores[CACHE_F16] = attn_scores_f16_avx2;
+    k->attn_scores[CACHE_BF16] = attn_scores_bf16_avx2;
     k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_avx2;
+    k->attn_scores[CACHE_Q4_0] = attn_scores_q4_0_avx2;
     k->attn_softmax = attn_softmax_avx2;
     k->attn_values[CACHE_F32] = attn_values_f32_avx2;
     k->attn_values[CACHE_F16] = attn_values_f16_avx2;
+    k->attn_values[CACHE_BF16] = attn_values_bf16_avx2;
     k->attn_values[CACHE_Q8_0] = attn_values_q8_0_avx2;
+    k->attn_values[CACHE_Q4_0] = attn_values_q4_0_avx2;
 }

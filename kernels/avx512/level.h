@@ -32,18 +32,26 @@ void silu_mul_avx512(const float *gate, const float *up, float *y, size_t n);
 void softmax_avx512(float *x, size_t n);
 
 /* attention.c */
-void attn_scores_f32_avx512(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
-void attn_scores_f16_avx512(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
-void attn_softmax_avx512(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
-                         size_t head_dim);
-void attn_values_f32_avx512(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                            float *o);
-void attn_values_f16_avx512(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                            float *o);
+void attn_scores_f32_avx512(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_values_f32_avx512(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                            size_t head_dim, float *o);
+void attn_scores_f16_avx512(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_values_f16_avx512(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                            size_t head_dim, float *o);
+void attn_scores_bf16_avx512(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_values_bf16_avx512(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                             size_t head_dim, float *o);
 
-/* attention_q8.c */
-void attn_scores_q8_0_avx512(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
-void attn_values_q8_0_avx512(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                             float *o);
+/* attention_softmax.c */
+void attn_softmax_avx512(float *s, const struct attn_span *spans, size_t n, struct attn_softmax *states,
+                         float *o, size_t head_dim);
+
+/* attention_blocks.c */
+void attn_scores_q8_0_avx512(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_values_q8_0_avx512(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                             size_t head_dim, float *o);
+void attn_scores_q4_0_avx512(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_values_q4_0_avx512(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                             size_t head_dim, float *o);
 
 #endif

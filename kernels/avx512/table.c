@@ -35,9 +35,13 @@ void kernels_fill_avx512(struct kernels *k) {
     k->softmax = softmax_avx512;
     k->attn_scores[CACHE_F32] = attn_scores_f32_avx512;
     k->attn_scores[CACHE_F16] = attn_scores_f16_avx512;
+    k->attn_scores[CACHE_BF16] = attn_scores_bf16_avx512;
+    k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_avx512;
+    k->attn_scores[CACHE_Q4_0] = attn_scores_q4_0_avx512;
     k->attn_softmax = attn_softmax_avx512;
     k->attn_values[CACHE_F32] = attn_values_f32_avx512;
     k->attn_values[CACHE_F16] = attn_values_f16_avx512;
-    k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_avx512;
+    k->attn_values[CACHE_BF16] = attn_values_bf16_avx512;
     k->attn_values[CACHE_Q8_0] = attn_values_q8_0_avx512;
+    k->attn_values[CACHE_Q4_0] = attn_values_q4_0_avx512;
 }

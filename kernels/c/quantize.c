@@ -9,11 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    BITS_INF = 0x7f800000,  /* from here on: Inf or NaN */
-    BITS_TINY = 0x0d800000, /* 2^-100: smaller blocks are taken as zero, and 1016 / m cannot overflow */
-};
-
 static uint32_t max_bits(const float *x, size_t n) {
     uint32_t max = 0;
     for (size_t i = 0; i < n; i++) {

@@ -9,6 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 
+enum {
+    BITS_INF = 0x7f800000,  /* from here on: Inf or NaN */
+    BITS_TINY = 0x0d800000, /* 2^-100: smaller blocks are taken as zero, and 1016 / m cannot overflow */
+};
+
 static inline uint32_t float_bits(float f) {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);

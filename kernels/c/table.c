@@ -33,15 +33,23 @@ void kernels_fill_c(struct kernels *k) {
     k->rope_pairs = rope_pairs_c;
     k->store_key[CACHE_F32] = store_key_f32_c;
     k->store_key[CACHE_F16] = store_key_f16_c;
+    k->store_key[CACHE_BF16] = store_key_bf16_c;
     k->store_key[CACHE_Q8_0] = store_key_q8_0_c;
+    k->store_key[CACHE_Q4_0] = store_key_q4_0_c;
     k->store_value[CACHE_F32] = store_value_f32_c;
     k->store_value[CACHE_F16] = store_value_f16_c;
+    k->store_value[CACHE_BF16] = store_value_bf16_c;
     k->store_value[CACHE_Q8_0] = store_value_q8_0_c;
+    k->store_value[CACHE_Q4_0] = store_value_q4_0_c;
     k->attn_scores[CACHE_F32] = attn_scores_f32_c;
     k->attn_scores[CACHE_F16] = attn_scores_f16_c;
+    k->attn_scores[CACHE_BF16] = attn_scores_bf16_c;
     k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_c;
+    k->attn_scores[CACHE_Q4_0] = attn_scores_q4_0_c;
     k->attn_softmax = attn_softmax_c;
     k->attn_values[CACHE_F32] = attn_values_f32_c;
     k->attn_values[CACHE_F16] = attn_values_f16_c;
+    k->attn_values[CACHE_BF16] = attn_values_bf16_c;
     k->attn_values[CACHE_Q8_0] = attn_values_q8_0_c;
+    k->attn_values[CACHE_Q4_0] = attn_values_q4_0_c;
 }

@@ -64,6 +64,29 @@ static void same_seed_gives_the_same_text_for_any_thread_count(void **state) {
     free_result(&first);
 }
 
+/* The sizes follow from the types: bytes per 32 values. */
+static void a_cache_type_is_used_and_takes_its_size(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        json_int_t bytes;
+    } types[] = { { "f32", 128 }, { "f16", 64 }, { "bf16", 64 }, { "q8_0", 34 }, { "q4_0", 18 } };
+    json_int_t values = 0; /* in units of 32 */
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct result r =
+            run_quern(&(struct run){ .args = { "complete", "-p", PROMPT, "-n", "2", "-c", "256", "--json",
+                                               "-ctk", types[i].name, "-ctv", types[i].name } });
+        assert_status(r, 0);
+        json_t *o = result_json(&r);
+        json_int_t bytes = json_integer_value(json_object_get(json_object_get(o, "memory"), "cache_bytes"));
+        values = i ? values : bytes / types[i].bytes;
+        assert_true(bytes > 0);
+        assert_int_equal(bytes, values * types[i].bytes);
+        json_decref(o);
+        free_result(&r);
+    }
+}
+
 static void prompts_from_argument_file_and_stdin_are_the_same(void **state) {
     (void)state;
     char *folder = support_temporary_folder(), path[4200];
@@ -378,6 +401,7 @@ int main(void) {
         cmocka_unit_test(the_bundled_model_is_used_without_m),
         cmocka_unit_test(quiet_prints_the_text_alone),
         cmocka_unit_test(same_seed_gives_the_same_text_for_any_thread_count),
+        cmocka_unit_test(a_cache_type_is_used_and_takes_its_size),
         cmocka_unit_test(prompts_from_argument_file_and_stdin_are_the_same),
         cmocka_unit_test(a_byte_order_mark_is_left_out_and_told),
         cmocka_unit_test(utf16_is_refused),

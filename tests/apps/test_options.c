@@ -133,7 +133,7 @@ static void wrong_usage_is_one_line_that_helps(void **state) {
         { { "complete", "-n", "-2" }, "-n: '-2' is out of range (allowed: -1.." },
         { { "complete", "-n", "99999999999999999999" }, "is out of range" },
         { { "complete", "-n" }, "-n needs a value" },
-        { { "complete", "-ctk", "q9_0" }, "-ctk: 'q9_0' is not known (allowed: f16, f32, q8_0)" },
+        { { "complete", "-ctk", "q9_0" }, "-ctk: 'q9_0' is not known (allowed: f16, f32, q8_0, bf16, q4_0)" },
         { { "complete", "--act", "int4" }, "--act: 'int4' is not known (allowed: block, int8-row)" },
         { { "complete", "--act=int8-row", "--outliers", "-1" }, "--outliers: '-1' is out of range" },
         { { "complete", "--act=int8-row", "--outliers", "nan" }, "--outliers: 'nan' is not a number" },

@@ -21,13 +21,22 @@ static void must_equal(const char *what, const float *got, const float *want, si
         fail_msg("%s: logit %zu is %a, expected %a", what, i, (double)got[i], (double)want[i]);
 }
 
-/* The variations that are tried against one call, one thread, scalar kernels; cache types up to the last. */
-static void compare_variations(const char *path, const int32_t *ids, size_t n, enum quern_cache_type last) {
+/* Sets of cache types, a bit each. */
+enum {
+    PLAIN_CACHES = 1 << QUERN_CACHE_F16 | 1 << QUERN_CACHE_F32,
+    FLOAT_CACHES = PLAIN_CACHES | 1 << QUERN_CACHE_BF16,
+    ALL_CACHES = FLOAT_CACHES | 1 << QUERN_CACHE_Q8_0 | 1 << QUERN_CACHE_Q4_0,
+};
+
+/* The variations that are tried against one call, one thread, scalar kernels. */
+static void compare_variations(const char *path, const int32_t *ids, size_t n, int caches) {
     static const unsigned threads[] = { 1, 2, 3, 7 };
     static const size_t splits[] = { 1, 5, 37 }, batches[] = { 1, 7, 64 };
     size_t n_vocab;
     char *own = strdup(path), what[256]; /* path may be overwritten by the next look-up */
-    for (int cache = QUERN_CACHE_F16; cache <= (int)last; cache++) {
+    for (int cache = 0; cache <= QUERN_CACHE_Q4_0; cache++) {
+        if (!(caches & 1 << cache))
+            continue;
         struct run_options plain = { .isa = "scalar", .cache = (enum quern_cache_type)cache };
         float *want = run_logits(own, ids, n, &plain, &n_vocab);
         for (size_t l = 0; quern_isa_name(l); l++) {
@@ -43,7 +52,8 @@ static void compare_variations(const char *path, const int32_t *ids, size_t n, e
                 o.split = i < 3 ? splits[i] : 0;
                 o.n_batch = batches[(i + l) % 3];
                 float *got = run_logits(own, ids, n, &o, &n_vocab);
-                snprintf(what, sizeof what, "%s, %s, %u threads, %zu tokens a call, batches of %zu", own,
+                snprintf(what, sizeof what,
+                         "%s, cache type %d, %s, %u threads, %zu tokens a call, batches of %zu", own, cache,
                          o.isa, o.n_threads, o.split, o.n_batch);
                 must_equal(what, got, want, n * n_vocab);
                 free(got);
@@ -59,7 +69,7 @@ static void bundled_model_gives_the_same_bits_however_it_is_run(void **state) {
     json_t *tokens = support_read_json(support_data("books-7m/tokens.json"));
     size_t n;
     int32_t *ids = run_ids(json_object_get(tokens, "ids"), &n);
-    compare_variations(bundled, ids, n < 80 ? n : 80, QUERN_CACHE_Q8_0);
+    compare_variations(bundled, ids, n < 80 ? n : 80, ALL_CACHES);
     free(ids);
     json_decref(tokens);
 }
@@ -73,7 +83,7 @@ static void every_tensor_type_gives_the_same_bits_however_it_is_run(void **state
         size_t n;
         int32_t *ids = run_ids(json_object_get(about, "tokens"), &n);
         snprintf(file, sizeof file, "types/%s", json_string_value(json_object_get(about, "file")));
-        compare_variations(support_data(file), ids, n, QUERN_CACHE_F32);
+        compare_variations(support_data(file), ids, n, PLAIN_CACHES);
         free(ids);
     }
     json_decref(decoded);
@@ -84,9 +94,59 @@ static void experts_give_the_same_bits_however_they_are_run(void **state) {
     json_t *about = support_read_json(support_data("arch/mixtral.json"));
     size_t n;
     int32_t *ids = run_ids(json_object_get(about, "tokens"), &n);
-    compare_variations(support_data("arch/mixtral.gguf"), ids, n, QUERN_CACHE_F32);
+    compare_variations(support_data("arch/mixtral.gguf"), ids, n, PLAIN_CACHES);
     free(ids);
     json_decref(about);
+}
+
+/* A window of 16 positions: most blocks are skipped, and in the others queries see different ones. */
+static void windows_give_the_same_bits_however_they_are_run(void **state) {
+    (void)state;
+    enum { N = 150 };
+    json_t *about = support_read_json(support_data("arch/mistral.json"));
+    size_t n;
+    int32_t *few = run_ids(json_object_get(about, "tokens"), &n), ids[N];
+    for (size_t i = 0; i < N; i++)
+        ids[i] = few[(i * 7 + i / n) % n];
+    compare_variations(support_data("arch/mistral.gguf"), ids, N, FLOAT_CACHES);
+    free(few);
+    json_decref(about);
+}
+
+/* Every cache type over several chunks. Scalar kernels would take minutes; shorter texts are compared with
+ * them above. */
+static void long_contexts_give_the_same_bits_with_every_cache(void **state) {
+    (void)state;
+    enum { N = 1100 };
+    json_t *tokens = support_read_json(support_data("books-7m/tokens.json"));
+    size_t n, n_vocab;
+    int32_t *few = run_ids(json_object_get(tokens, "ids"), &n), *ids = malloc(N * sizeof *ids);
+    assert_non_null(ids);
+    for (size_t i = 0; i < N; i++)
+        ids[i] = few[i % n];
+    for (int cache = 0; cache <= QUERN_CACHE_Q4_0; cache++) {
+        const struct run_options tries[] = {
+            { .isa = "avx2", .cache = (enum quern_cache_type)cache, .n_threads = 2, .split = 333 },
+            { .cache = (enum quern_cache_type)cache, .n_threads = 3, .split = 1 },
+            { .cache = (enum quern_cache_type)cache, .n_threads = 7, .split = 7, .n_batch = 5 },
+        };
+        float *want = run_logits(bundled, ids, N, &(struct run_options){ .cache = tries[0].cache }, &n_vocab);
+        for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+            char what[64];
+            if (tries[i].isa && !quern_isa_usable(tries[i].isa)) {
+                print_message("SKIPPED: this CPU cannot run level %s\n", tries[i].isa);
+                continue;
+            }
+            snprintf(what, sizeof what, "cache type %d, try %zu", cache, i);
+            float *got = run_logits(bundled, ids, N, &tries[i], &n_vocab);
+            must_equal(what, got, want, N * n_vocab);
+            free(got);
+        }
+        free(want);
+    }
+    free(ids);
+    free(few);
+    json_decref(tokens);
 }
 
 /* Over 1024 positions attention is merged from chunks; the text is the token list over and over. */
@@ -128,7 +188,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(bundled_model_gives_the_same_bits_however_it_is_run),
         cmocka_unit_test(every_tensor_type_gives_the_same_bits_however_it_is_run),
         cmocka_unit_test(experts_give_the_same_bits_however_they_are_run),
+        cmocka_unit_test(windows_give_the_same_bits_however_they_are_run),
         cmocka_unit_test(long_contexts_give_the_same_bits_for_any_split),
+        cmocka_unit_test(long_contexts_give_the_same_bits_with_every_cache),
     };
     if (argc > 1) {
         print_message("left out: %s\n", argv[1]);

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -380,31 +381,39 @@ static void rope_turns_pairs_by_their_angles(void **state) {
 
 /* Attention of one query over n positions in blocks, against softmax(K q) V in double. */
 static void check_attention(enum cache_type cache, size_t n, double tolerance) {
-    enum { DIM = 40, MOST = 150, TILES = (MOST + ATTN_TILE - 1) / ATTN_TILE };
+    enum { DIM = 64, MOST = 150, TILES = (MOST + ATTN_TILE - 1) / ATTN_TILE };
     const struct kernels k = scalar();
-    const size_t value_bytes = cache == CACHE_F32 ? 4 : 2;
+    const size_t row_bytes = cache_bytes(cache, DIM);
     uint64_t random = seed;
-    float q[DIM], key[MOST][DIM], val[MOST][DIM], s[TILES * ATTN_TILE], o[DIM] = { 0 };
+    float x[DIM], key[MOST][DIM], val[MOST][DIM], s[ATTN_BLOCK], o[DIM] = { 0 };
     static uint8_t tiles[TILES * ATTN_TILE * DIM * 4], rows[MOST * DIM * 4];
-    fill_values(q, DIM, VALUES_RANDOM, &random);
+    alignas(64) unsigned char memory[512];
+    struct acts q;
+    fill_values(x, DIM, VALUES_RANDOM, &random);
+    acts_place(&q, cache_query_form(cache), DIM, 1, memory);
+    if (q.form == ACT_F32)
+        q.x = x;
+    else
+        k.quantize[q.form](x, &q, 0);
     for (size_t p = 0; p < n; p++) {
         fill_values(key[p], DIM, VALUES_RANDOM, &random);
         fill_values(val[p], DIM, VALUES_RANDOM, &random);
-        k.store_key[cache](key[p], DIM, tiles + p / ATTN_TILE * ATTN_TILE * DIM * value_bytes, p % ATTN_TILE);
-        k.store_value[cache](val[p], DIM, rows + p * DIM * value_bytes);
+        k.store_key[cache](key[p], DIM, tiles + p / ATTN_TILE * ATTN_TILE * row_bytes, p % ATTN_TILE);
+        k.store_value[cache](val[p], DIM, rows + p * row_bytes);
     }
-    k.attn_scores[cache](q, DIM, tiles, (n + ATTN_TILE - 1) / ATTN_TILE, s);
     struct attn_softmax softmax = { .m = -INFINITY };
     for (size_t begin = 0; begin < n; begin += ATTN_BLOCK) {
         size_t length = n - begin < ATTN_BLOCK ? n - begin : ATTN_BLOCK;
-        k.attn_softmax(s + begin, 0, length, &softmax, o, DIM);
-        k.attn_values[cache](s + begin, length, rows + begin * DIM * value_bytes, DIM, DIM, o);
+        const struct attn_span span = { 0, (uint8_t)length };
+        k.attn_scores[cache](&q, tiles + begin * row_bytes, (length + ATTN_TILE - 1) / ATTN_TILE, s);
+        k.attn_softmax(s, &span, 1, &softmax, o, DIM);
+        k.attn_values[cache](s, &span, 1, rows + begin * row_bytes, DIM, o);
     }
     double sum = 0, l = 0, want[DIM] = { 0 };
     for (size_t p = 0; p < n; p++) {
         double score = 0;
         for (size_t d = 0; d < DIM; d++)
-            score += (double)q[d] * key[p][d];
+            score += (double)x[d] * key[p][d];
         sum += exp(score);
         for (size_t d = 0; d < DIM; d++)
             want[d] += exp(score) * val[p][d];
@@ -420,7 +429,10 @@ static void attention_over_blocks_equals_softmax_over_all_positions(void **state
     static const size_t lengths[] = { 1, 15, 64, 65, 150 };
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         check_attention(CACHE_F32, lengths[i], 2e-6);
-        check_attention(CACHE_F16, lengths[i], 2e-3); /* 2^-11 of each key and value */
+        check_attention(CACHE_F16, lengths[i], 2e-3);  /* 2^-11 of each key and value */
+        check_attention(CACHE_BF16, lengths[i], 2e-2); /* 2^-8 */
+        check_attention(CACHE_Q8_0, lengths[i], 2e-2); /* 2^-8 of the largest */
+        check_attention(CACHE_Q4_0, lengths[i], 0.2);  /* 2^-4 of the largest */
     }
 }
 
