@@ -49,7 +49,6 @@ static fill_function fill_q5_0;
 static inline struct type32 type_q5_0(void) {
     return (struct type32){ .block_bytes = sizeof(struct block_q5_0),
                             .unpack = unpack_q5_0_avx2,
-                            .unpack_two = unpack_two_q5_0_avx2,
                             .scales = gather8_f16,
                             .offset = 16,
                             .fill = fill_q5_0,
@@ -69,7 +68,6 @@ static fill_function fill_q5_1;
 static inline struct type32 type_q5_1(void) {
     return (struct type32){ .block_bytes = sizeof(struct block_q5_1),
                             .unpack = unpack_q5_1_avx2,
-                            .unpack_two = unpack_two_q5_1_avx2,
                             .scales = gather8_f16,
                             .min_offset = offsetof(struct block_q5_1, m),
                             .fill = fill_q5_1,
