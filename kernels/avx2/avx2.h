@@ -116,8 +116,7 @@ static inline __m256 gather8_f16(const uint8_t *const p[8], size_t offset) {
     UNROLL
     for (size_t r = 0; r < 8; r++)
         memcpy(&h[r], p[r] + offset, sizeof h[r]);
-    return _mm256_cvtph_ps(_mm_setr_epi16((short)h[0], (short)h[1], (short)h[2], (short)h[3], (short)h[4],
-                                          (short)h[5], (short)h[6], (short)h[7]));
+    return load8_f16(h); /* by memory: to put words into a register takes a port that multiplications need */
 }
 
 #endif

@@ -9,6 +9,7 @@ static fill_function fill_q4_0;
 static inline struct type32 type_q4_0(void) {
     return (struct type32){ .block_bytes = sizeof(struct block_q4_0),
                             .unpack = unpack_q4_0_avx2,
+                            .unpack_two = unpack_two_q4_0_avx2,
                             .scales = gather8_f16,
                             .offset = 8,
                             .fill = fill_q4_0,
@@ -28,6 +29,7 @@ static fill_function fill_q4_1;
 static inline struct type32 type_q4_1(void) {
     return (struct type32){ .block_bytes = sizeof(struct block_q4_1),
                             .unpack = unpack_q4_1_avx2,
+                            .unpack_two = unpack_two_q4_1_avx2,
                             .scales = gather8_f16,
                             .min_offset = offsetof(struct block_q4_1, m),
                             .fill = fill_q4_1,
@@ -105,6 +107,7 @@ static fill_function fill_iq4_nl;
 static inline struct type32 type_iq4_nl(void) {
     return (struct type32){ .block_bytes = sizeof(struct block_iq4_nl),
                             .unpack = unpack_iq4_nl_avx2,
+                            .unpack_two = unpack_two_iq4_nl_avx2,
                             .scales = gather8_f16,
                             .is_signed = true,
                             .fill = fill_iq4_nl,
@@ -126,6 +129,7 @@ static fill_function fill_mxfp4;
 static inline struct type32 type_mxfp4(void) {
     return (struct type32){ .block_bytes = sizeof(struct block_mxfp4),
                             .unpack = unpack_mxfp4_avx2,
+                            .unpack_two = unpack_two_mxfp4_avx2,
                             .scales = scales_e8m0,
                             .offset = 12,
                             .fill = fill_mxfp4,

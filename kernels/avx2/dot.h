@@ -19,6 +19,16 @@ TEMPLATE __m256i dot32(bool is_signed, __m256i w, const int8_t *q) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+/* The same of 64, in sums of eight; unsigned ones up to 64, of which two products fit 16 bits. */
+TEMPLATE __m256i dot64(bool is_signed, __m256i w, __m256i x, __m256i w1, __m256i x1) {
+    const __m256i one = _mm256_set1_epi16(1);
+    if (is_signed)
+        return _mm256_add_epi32(
+            _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)), one),
+            _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w1), _mm256_sign_epi8(x1, w1)), one));
+    return _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(w, x), _mm256_maddubs_epi16(w1, x1)), one);
+}
+
 /* sum + the products of 32 w and x, times the words of scales. Assembly, because GCC rearranges a chain of
  * additions into a tree, for which it keeps every operand, on the stack. */
 TEMPLATE __m256i add_products(bool is_signed, __m256i sum, __m256i w, const int8_t *q, __m256i scales) {

@@ -8,7 +8,7 @@
 
 enum {
     TILE_ROWS = PANELS * PANEL_ROWS,
-    TILE_TOKENS = 510, /* whose sums, 64 KB, stay in the second cache */
+    TILE_TOKENS = 513, /* a batch of 512; their sums, 64 KB, stay in the second cache */
     LINE_BYTES = PANEL_ROWS * 4,
     TABLE_BYTES = 8 * LINE_BYTES, /* of a sub-block's scale and each a */
 };

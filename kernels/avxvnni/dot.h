@@ -13,6 +13,16 @@ TEMPLATE __m256i dot32(bool is_signed, __m256i w, const int8_t *q) {
                      : _mm256_dpbusd_avx_epi32(zero, w, x);
 }
 
+/* The same of 64, in sums of eight. */
+TEMPLATE __m256i dot64(bool is_signed, __m256i w, __m256i x, __m256i w1, __m256i x1) {
+    const __m256i zero = _mm256_setzero_si256();
+    if (is_signed)
+        return _mm256_dpbusd_avx_epi32(
+            _mm256_dpbusd_avx_epi32(zero, _mm256_abs_epi8(w), _mm256_sign_epi8(x, w)), _mm256_abs_epi8(w1),
+            _mm256_sign_epi8(x1, w1));
+    return _mm256_dpbusd_avx_epi32(_mm256_dpbusd_avx_epi32(zero, w, x), w1, x1);
+}
+
 /* sum + the products of 32 w and x, times the words of scales. Assembly, because GCC keeps copies of x on the
  * stack. */
 TEMPLATE __m256i add_products(bool is_signed, __m256i sum, __m256i w, const int8_t *q, __m256i scales) {
