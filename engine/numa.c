@@ -6,15 +6,33 @@
 
 #if defined(QUERN_HAS_LIBNUMA)
 
+#    include <inttypes.h>
 #    include <numa.h>
 #    include <numaif.h>
 #    include <sched.h>
+#    include <stdio.h>
 #    include <stdlib.h>
+#    include <string.h>
 #    include <unistd.h>
 
+/* What a node can give: free memory, and pages of files, which make room. 0 if the system does not tell. */
+static uint64_t available_on_node(int id) {
+    static const char *const parts[] = { "MemFree:", "Active(file):", "Inactive(file):" };
+    char path[64], line[128], name[32];
+    uint64_t kib, sum = 0;
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/meminfo", id);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+            if (sscanf(line, "Node %*d %31s %" SCNu64, name, &kib) == 2 && !strcmp(name, parts[i]))
+                sum += kib * 1024;
+    if (f)
+        fclose(f);
+    return sum;
+}
+
 static bool read_node(int id, const struct bitmask *allowed, struct bitmask *cpus, struct numa_node *node) {
-    long long free_bytes = 0;
-    *node = (struct numa_node){ .id = id };
+    *node = (struct numa_node){ .id = id, .free_bytes = available_on_node(id) };
     if (numa_node_to_cpus(id, cpus))
         return false;
     for (unsigned cpu = 0; cpu < NUMA_MAX_CPUS; cpu++)
@@ -22,8 +40,6 @@ static bool read_node(int id, const struct bitmask *allowed, struct bitmask *cpu
             node->cpus[cpu / 64] |= (uint64_t)1 << cpu % 64;
             node->n_cpus++;
         }
-    if (numa_node_size64(id, &free_bytes) > 0 && free_bytes > 0)
-        node->free_bytes = (uint64_t)free_bytes;
     return node->n_cpus > 0;
 }
 

@@ -17,7 +17,7 @@ struct numa_node {
     int id; /* the system's number */
     unsigned n_cpus;
     uint64_t cpus[NUMA_MAX_CPUS / 64]; /* a bit for each */
-    uint64_t free_bytes;
+    uint64_t free_bytes;               /* with those that pages of files would give up */
 };
 
 struct numa_topology {

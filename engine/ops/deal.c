@@ -46,13 +46,11 @@ void deal_rows(struct worker *w, const struct step *s, size_t n_rows, size_t row
 }
 
 size_t take_rows(struct worker *w, struct row_deal *d, size_t *begin) {
-    for (;;) {
-        size_t n = pool_take_guided(w, d->first_deal + d->node, &d->guide, begin);
-        *begin += d->base;
-        if (n || d->i + 1 == d->plan->n_nodes)
-            return n;
+    size_t n, at = 0;
+    while (!(n = pool_take_guided(w, d->first_deal + d->node, &d->guide, &at)) && d->i + 1 < d->plan->n_nodes)
         enter_node(d, d->i + 1);
-    }
+    *begin = d->base + at;
+    return n;
 }
 
 const uint8_t *near_weights(const struct worker *w, const struct step *s, const struct matrix *m) {
