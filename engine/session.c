@@ -121,12 +121,13 @@ static struct layer_shape widest(const struct quern_model *m) {
 /* Room for the activations of n rows of width n_in in any form. Forms need whole blocks, and a matrix
  * whose rows are no whole blocks has none of those types. */
 static void *take_acts(struct arena *a, size_t n_in, size_t n) {
+    enum { GROUP = 32 }; /* rows that are arranged together: rounded up so, bytes grow with the rows */
     size_t most = 0;
     for (enum act_form form = ACT_F32; form < ACT_FORMS; form++) {
-        size_t padded = (n_in + 255) / 256 * 256, bytes = acts_bytes(form, padded, 1);
+        size_t padded = (n_in + 255) / 256 * 256, bytes = acts_bytes(form, padded, n < GROUP ? n : GROUP);
         most = bytes > most ? bytes : most;
     }
-    return take(a, n, most + ALIGN); /* acts_bytes rounds each of its arrays once */
+    return take(a, (n + GROUP - 1) / GROUP, most);
 }
 
 static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,

@@ -66,8 +66,11 @@ void op_linear(struct worker *w, const struct step *s, const float *in, size_t n
             acts[i].x = in;
             continue;
         }
-        for (size_t t = begin; t < end; t++)
+        for (size_t t = begin; t < end; t++) {
             s->kernels->quantize[forms[i]](in + t * n_in, &acts[i], t);
+            if (s->kernels->arrange[forms[i]] && acts[i].tiles)
+                s->kernels->arrange[forms[i]](&acts[i], t);
+        }
     }
     pool_barrier(w); /* all rows are there */
     for (size_t i = 0; i < n_outputs; i++) {

@@ -51,6 +51,7 @@ TEMPLATE vector add_dwords(vector a, vector b) { return _mm512_add_epi32(a, b); 
 TEMPLATE vector sub_dwords(vector a, vector b) { return _mm512_sub_epi32(a, b); }
 TEMPLATE vector sll_dwords(vector a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 TEMPLATE vector srl_dwords(vector a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+TEMPLATE vector sra_dwords(vector a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
 
 /* Bytes 1, 3, 5.. of odd, bytes 0, 2, 4.. of even. */
 TEMPLATE vector mix_bytes(vector odd, vector even) {
@@ -93,6 +94,20 @@ TEMPLATE floats fnma_floats(floats a, floats b, floats c) { return _mm512_fnmadd
 
 /* The f16 in the low word of each dword. */
 TEMPLATE floats floats_of_halves(vector v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
+
+TEMPLATE floats floats_of_bits(vector v) { return _mm512_castsi512_ps(v); }
+
+#    ifdef __AVX512BF16__
+/* 32 consecutive values rounded to bf16: lanes of low, then of high. */
+TEMPLATE vector round_bf16(floats low, floats high) { return (vector)_mm512_cvtne2ps_pbh(high, low); }
+
+/* Lane i of both, rounded to bf16, in dword i. */
+TEMPLATE vector pair_bf16(floats even, floats odd) {
+    const vector order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7,
+                                          22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, round_bf16(even, odd));
+}
+#    endif
 
 /* Dwords 0..n_dwords-1 at offset in 16 rows as columns: out[i] has dword i of each row. n_dwords <= 16. */
 TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dwords, vector *out) {

@@ -2,13 +2,32 @@
  * SPDX-License-Identifier: MIT
  * Compiled twice (tiles.h); the emulation fills a table for tests. */
 #include "kernels/amx/level.h"
+#include "kernels/cpu.h"
 #include "kernels/levels.h"
 
 #ifdef AMX_EMULATED
 #    include "kernels/amx/emulated.h"
 #endif
 
+/* The mode bf16 needs more than the level does. */
+static bool has_bf16(void) {
+#ifdef AMX_EMULATED
+    return true;
+#else
+    const uint64_t needs = CPU_AMX_BF16 | CPU_AVX512_BF16;
+    return (cpu_features() & needs) == needs;
+#endif
+}
+
 void AMX(kernels_fill)(struct kernels *k) {
+    if (has_bf16()) {
+        k->round_bf16 = AMX(round_row);
+        k->matmul_bf16 = AMX(matmul_bf16_mode);
+        k->bf16_is_faster[TYPE_F32] = k->bf16_is_faster[TYPE_F16] = k->bf16_is_faster[TYPE_BF16] = true;
+    }
+    k->arrange[ACT_A32] = AMX(arrange_a32);
+    k->arrange[ACT_A256_16] = AMX(arrange_a256_16);
+    k->arrange[ACT_A256_32] = AMX(arrange_a256_32);
     k->matmul[TYPE_Q4_0] = AMX(matmul_q4_0);
     k->matmul[TYPE_Q4_1] = AMX(matmul_q4_1);
     k->matmul[TYPE_Q5_0] = AMX(matmul_q5_0);

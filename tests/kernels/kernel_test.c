@@ -153,6 +153,7 @@ static void run_level(struct check *c, const char *level) {
     c->is_tiled = strcmp(level, "amx") == 0;
     check_quantize(c);
     check_matmul(c);
+    check_bf16(c);
     check_elementwise(c);
     check_attention(c);
 }
@@ -167,6 +168,7 @@ static void run_emulated(struct check *c) {
         printf("%-8s is the only way to check the level amx here\n", c->got.name);
     c->is_tiled = c->is_emulated = true;
     check_matmul(c);
+    check_bf16(c);
 }
 
 /* The value of an option --name=value, NULL if arg is another. */
