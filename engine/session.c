@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/step.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DEFAULT_BATCH = 512, MAX_BATCH = 65536, DEFAULT_CTX_LIMIT = 4096, MAX_THREADS = 1024, ALIGN = 64 };
@@ -53,6 +54,14 @@ static enum quern_status complete_options(const struct quern_model *m,
         return fail(err, QUERN_UNSUPPORTED,
                     "a Q8_0 cache needs heads of a multiple of 32 values, this model's have %zu and %zu",
                     m->hp.head_dim_k, m->hp.head_dim_v);
+    if ((unsigned)o->prefill > QUERN_PREFILL_AUTO)
+        return fail(err, QUERN_RANGE, "unknown prefill mode (allowed: direct, bf16, auto)");
+    if (o->prefill == QUERN_PREFILL_BF16 && !m->kernels.matmul_bf16)
+        return fail(
+            err, QUERN_UNSUPPORTED,
+            "prefill in bf16 needs a kernel level and a CPU with bf16 products: level %s has none here "
+            "(allowed: direct, auto)",
+            m->kernels.name);
     if (!o->n_threads)
         o->n_threads = useful_threads(m);
     if (o->n_batch > o->n_ctx)
@@ -127,7 +136,8 @@ static void *take_acts(struct arena *a, size_t n_in, size_t n) {
         size_t padded = (n_in + 255) / 256 * 256, bytes = acts_bytes(form, padded, n < GROUP ? n : GROUP);
         most = bytes > most ? bytes : most;
     }
-    return take(a, (n + GROUP - 1) / GROUP, most);
+    const size_t bf16 = acts_bf16_bytes(n_in, GROUP);
+    return take(a, (n + GROUP - 1) / GROUP, bf16 > most ? bf16 : most);
 }
 
 static void place_scratch(const struct quern_model *m, const struct quern_session_options *o, struct arena *a,
@@ -150,6 +160,7 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
         .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn),
+                  take_acts(a, attn > n_in ? attn : n_in, n_ffn),
                   take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
     };
     size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
@@ -199,6 +210,46 @@ static uint8_t *allocate_zeroed(size_t bytes, void **raw) {
     return (uint8_t *)*raw + (ALIGN - (uintptr_t)*raw % ALIGN) % ALIGN;
 }
 
+/* ---- Prefill mode ---- */
+
+/* The types among the model's matrices. */
+static void mark_types(const struct quern_model *m, bool used[TYPE_COUNT]) {
+    used[m->output.type] = true;
+    for (size_t l = 0; l < m->hp.n_layer; l++) {
+        const struct layer *layer = &m->layers[l];
+        const struct matrix *all[] = { &layer->wq,        &layer->wk,      &layer->wv,       &layer->wo,
+                                       &layer->ffn_gate,  &layer->ffn_up,  &layer->ffn_down, &layer->router,
+                                       &layer->gate_exps, &layer->up_exps, &layer->down_exps };
+        for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+            if (all[i]->data)
+                used[all[i]->type] = true;
+    }
+}
+
+/* Which types go to bf16, and that in words. */
+static void choose_prefill(const struct quern_model *m, struct quern_session *s) {
+    const enum quern_prefill mode = s->options.prefill;
+    bool used[TYPE_COUNT] = { false };
+    size_t length = 0;
+    for (uint32_t t = 0; t < TYPE_COUNT; t++)
+        s->bf16[t] = mode == QUERN_PREFILL_BF16 ||
+                     (mode == QUERN_PREFILL_AUTO && m->kernels.matmul_bf16 && m->kernels.bf16_is_faster[t]);
+    if (mode != QUERN_PREFILL_AUTO) {
+        snprintf(s->prefill, sizeof s->prefill, mode == QUERN_PREFILL_BF16 ? "bf16" : "direct");
+        return;
+    }
+    mark_types(m, used);
+    length += (size_t)snprintf(s->prefill, sizeof s->prefill, "auto: ");
+    for (uint32_t t = 0; t < TYPE_COUNT; t++)
+        if (used[t] && s->bf16[t] && length < sizeof s->prefill)
+            length += (size_t)snprintf(s->prefill + length, sizeof s->prefill - length, "%s%s",
+                                       length > 6 ? ", " : "bf16 for ", type_info(t)->name);
+    if (length == 6)
+        snprintf(s->prefill + length, sizeof s->prefill - length, "direct");
+}
+
+const char *quern_session_prefill(const struct quern_session *s) { return s->prefill; }
+
 /* ---- Open and close ---- */
 
 enum quern_status quern_session_open(const struct quern_model *m, const struct quern_session_options *options,
@@ -229,6 +280,7 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     }
     place_caches(m, &o, &cache, s->caches);
     place_scratch(m, &o, &work, &s->scratch);
+    choose_prefill(m, s);
     *out = s;
     return QUERN_OK;
 }

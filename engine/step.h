@@ -24,7 +24,7 @@ struct scratch {
     float *gate;                        /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
     float *up;                          /* as gate */
     float *rope;                        /* [n][n_rot / 2][2] cosine, sine */
-    uint8_t *acts[2];                   /* activations of one operation's input, in up to two forms */
+    uint8_t *acts[3];                   /* activations of one operation's input, in up to three forms */
     float *router;                      /* [n][n_expert] */
     struct route *routes;               /* [n * n_expert_used], sorted by expert */
     float *expert_in;                   /* [n * n_expert_used][n_embd] inputs gathered by expert */
@@ -52,6 +52,8 @@ struct quern_session {
     const struct quern_model *model;
     struct quern_session_options options;
     enum cache_type key_type, value_type;
+    bool bf16[TYPE_COUNT]; /* types that many tokens are multiplied with in bf16 */
+    char prefill[128];     /* in words */
     struct pool *pool;
     size_t n_tiles;                   /* of ATTN_TILE positions, per kv head */
     size_t position;                  /* tokens in the cache */

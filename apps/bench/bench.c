@@ -14,6 +14,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #if defined(__linux__)
 #    include <unistd.h>
@@ -368,7 +369,15 @@ static void describe(struct bench *b) {
     r->n_threads = quern_session_n_threads(b->session);
     r->type_k = cache_types[b->s->cache_k];
     r->type_v = cache_types[b->s->cache_v];
+    r->prefill = quern_session_prefill(b->session);
     cpu_name(r->cpu, sizeof r->cpu);
+}
+
+/* The products that a prompt is mostly made of. */
+static enum peak_kind peak_of(const struct bench *b) {
+    const char *prefill = quern_session_prefill(b->session);
+    const bool is_chosen = b->workload.kind == PEAK_FLOAT && !strncmp(prefill, "auto: bf16", 10);
+    return is_chosen || !strcmp(prefill, "bf16") ? PEAK_BF16 : b->workload.kind;
 }
 
 static enum quern_status bench(struct bench *b, struct quern_error *err) {
@@ -376,8 +385,8 @@ static enum quern_status bench(struct bench *b, struct quern_error *err) {
     if (!st)
         st = open_session(b, err);
     if (!st)
-        st = limits_open(&b->probe, b->gguf, b->info.isa, b->workload.kind,
-                         quern_session_n_threads(b->session), err);
+        st = limits_open(&b->probe, b->gguf, b->info.isa, peak_of(b), quern_session_n_threads(b->session),
+                         err);
     if (st)
         return st;
     describe(b);
