@@ -9,6 +9,7 @@
 void kernels_fill_c(struct kernels *k); /* every entry */
 void kernels_fill_avx2(struct kernels *k);
 void kernels_fill_avx512(struct kernels *k); /* with VNNI, VBMI and GFNI: Ice Lake, Zen 4 and later */
+void kernels_fill_avx512_bf16(struct kernels *k); /* part of the level, where the CPU has vdpbf16ps */
 void kernels_fill_amx(struct kernels *k);    /* tiles of bytes: Sapphire Rapids and later */
 
 #endif

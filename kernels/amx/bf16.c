@@ -6,12 +6,14 @@
 #include "kernels/amx/bf16.h"
 #include "kernels/amx/lanes.h"
 #include "kernels/amx/level.h"
+#include "kernels/amx/sums.h"
 #include "kernels/amx/tiles.h"
 
-enum {
-    MOST_TOKENS = 512,   /* at once */
-    MOST_SUMS = 1 << 16, /* tokens times rows at once: 256 KB of float */
-};
+#ifdef BF16_VECTORS /* of AVX-512 instead of tiles: bf16_vectors.c */
+#    define MODE(name) name##_avx512
+#else
+#    define MODE(name) AMX(name)
+#endif
 
 /* 32 rows of at most BF16_VALUES values. */
 struct bf16_panel {
@@ -21,7 +23,7 @@ struct bf16_panel {
 struct work {
     struct bf16_rows rows[2];          /* halves of the next panel */
     struct bf16_panel panel[2];        /* this one and the next */
-    alignas(64) float sums[MOST_SUMS]; /* [panel][16 rows][token][16] */
+    alignas(64) float sums[MOST_SUMS]; /* sums.h */
 };
 
 /* ---- Tokens ---- */
@@ -41,7 +43,7 @@ static vector round_32(const float *x, size_t i, size_t n) {
     return round_bf16(load_floats(padded), load_floats(padded + 16));
 }
 
-void AMX(round_row)(const float *x, const struct acts_bf16 *acts, size_t t) {
+void MODE(round_row)(const float *x, const struct acts_bf16 *acts, size_t t) {
     struct tile(*tiles)[BF16_TILES] = (void *)acts->x;
     const size_t groups = n_groups(acts->n_tokens), end = t + 1 == acts->n_tokens ? groups * 16 : 0;
     for (size_t i = 0; i < acts->n; i += BF16_VALUES, tiles += groups) {
@@ -106,7 +108,51 @@ static struct filling begin_panel(const struct block *b, size_t i, struct work *
                              0 };
 }
 
-/* A panel times 32 tokens: added to four tiles of sums, or starting them. */
+/* A panel times 32 tokens: added to four tiles of sums, [rows][tokens], or starting them. */
+#ifdef BF16_VECTORS
+enum { VECTOR_TOKENS = 8 }; /* at once: 16 sums */
+
+static void multiply_tokens(const struct bf16_panel *panel, size_t n_tiles, const struct tile x[BF16_TILES],
+                            size_t t, bool is_first, struct tile *sums[2]) {
+    floats sum[VECTOR_TOKENS][2];
+    UNROLL
+    for (size_t i = 0; i < VECTOR_TOKENS; i++)
+        for (size_t h = 0; h < 2; h++)
+            sum[i][h] =
+                is_first ? set_floats(0) : load_floats((const float *)(const void *)sums[h]->row[t + i]);
+    for (size_t k = 0; k < n_tiles; k++)
+        for (size_t pair = 0; pair < TILE_ROWS; pair++) {
+            const vector w0 = load64(panel->w[0][k].row[pair]), w1 = load64(panel->w[1][k].row[pair]);
+            UNROLL
+            for (size_t i = 0; i < VECTOR_TOKENS; i++) {
+                int32_t two;
+                memcpy(&two, x[k].row[t + i] + 4 * pair, sizeof two);
+                sum[i][0] = dot_bf16(sum[i][0], w0, set_dwords(two));
+                sum[i][1] = dot_bf16(sum[i][1], w1, set_dwords(two));
+            }
+        }
+    UNROLL
+    for (size_t i = 0; i < VECTOR_TOKENS; i++)
+        for (size_t h = 0; h < 2; h++)
+            store_floats((float *)(void *)sums[h]->row[t + i], sum[i][h]);
+}
+
+static void multiply_pair(struct tiles *tiles, const struct bf16_panel *panel, size_t n_tiles,
+                          const struct tile x[2][BF16_TILES], bool is_first, struct tile *sums[2],
+                          struct filling *filling, size_t fill_steps) {
+    (void)tiles;
+    for (size_t group = 0; group < 2; group++) {
+        struct tile *tile[2] = { &sums[0][group], &sums[1][group] };
+        for (size_t t = 0; t < 16; t += VECTOR_TOKENS)
+            multiply_tokens(panel, n_tiles, x[group], t, is_first, tile);
+    }
+    for (size_t i = 0; i < fill_steps * n_tiles && filling->step < 2 * filling->n_tiles; i++)
+        fill_step(filling);
+}
+
+static void begin(struct tiles *tiles) { (void)tiles; }
+static void end(const struct tiles *tiles) { (void)tiles; }
+#else
 static void multiply_pair(struct tiles *tiles, const struct bf16_panel *panel, size_t n_tiles,
                           const struct tile x[2][BF16_TILES], bool is_first, struct tile *sums[2],
                           struct filling *filling, size_t fill_steps) {
@@ -122,12 +168,12 @@ static void multiply_pair(struct tiles *tiles, const struct bf16_panel *panel, s
         TILE_LOAD(tiles, 3, &sums[1][1]);
     }
     for (size_t k = 0; k < n_tiles; k++) {
-        TILE_LOAD(tiles, 4, &x[0][k]);
+        TILE_STREAM(tiles, 4, &x[0][k]);
         TILE_LOAD(tiles, 6, &panel->w[0][k]);
         TILE_DOT_BF16(tiles, 0, 4, 6);
         TILE_LOAD(tiles, 7, &panel->w[1][k]);
         TILE_DOT_BF16(tiles, 1, 4, 7);
-        TILE_LOAD(tiles, 5, &x[1][k]);
+        TILE_STREAM(tiles, 5, &x[1][k]);
         TILE_DOT_BF16(tiles, 2, 5, 6);
         TILE_DOT_BF16(tiles, 3, 5, 7);
         for (size_t i = 0; i < fill_steps && filling->step < 2 * filling->n_tiles; i++)
@@ -138,6 +184,16 @@ static void multiply_pair(struct tiles *tiles, const struct bf16_panel *panel, s
     TILE_STORE(tiles, 2, &sums[0][1]);
     TILE_STORE(tiles, 3, &sums[1][1]);
 }
+
+static void begin(struct tiles *tiles) {
+    static const struct tile_config config = { .palette = 1,
+                                               .bytes = { 64, 64, 64, 64, 64, 64, 64, 64 },
+                                               .rows = { 16, 16, 16, 16, 16, 16, 16, 16 } };
+    tiles_begin(tiles, &config);
+}
+
+static void end(const struct tiles *tiles) { tiles_end(tiles); }
+#endif
 
 static void multiply_block(const struct block *b, struct tiles *tiles, struct work *work) {
     const size_t n_panels = panels_of(b), n_pairs = b->n_tokens / 32;
@@ -159,26 +215,13 @@ static void multiply_block(const struct block *b, struct tiles *tiles, struct wo
     }
 }
 
-/* Copy the sums of n_rows rows and n_tokens tokens to y. padded: tokens of a panel in sums. */
-static void store_sums(const float *sums, size_t n_rows, size_t n_tokens, size_t padded, float *y,
-                       size_t y_stride) {
-    for (size_t r = 0; r < n_rows; r += 16) {
-        const size_t n = n_rows - r < 16 ? n_rows - r : 16;
-        for (size_t t = 0; t < n_tokens; t++)
-            store_first_floats(y + t * y_stride + r, n, load_floats(sums + r * padded + t * 16));
-    }
-}
-
-void AMX(matmul_bf16_mode)(uint32_t type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                           const struct acts_bf16 *x, float *y, size_t y_stride) {
-    static const struct tile_config config = { .palette = 1,
-                                               .bytes = { 64, 64, 64, 64, 64, 64, 64, 64 },
-                                               .rows = { 16, 16, 16, 16, 16, 16, 16, 16 } };
+void MODE(matmul_bf16_mode)(uint32_t type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                            const struct acts_bf16 *x, float *y, size_t y_stride) {
     const struct bf16_type how = AMX(bf16_type)(type);
     const struct tile(*tokens)[BF16_TILES] = (const void *)x->x;
     struct work work;
     struct tiles tiles;
-    tiles_begin(&tiles, &config);
+    begin(&tiles);
     for (size_t t = 0; t < x->n_tokens; t += MOST_TOKENS) {
         const size_t n = x->n_tokens - t < MOST_TOKENS ? x->n_tokens - t : MOST_TOKENS;
         const size_t padded = (n + 31) / 32 * 32, most_rows = MOST_SUMS / padded / 32 * 32;
@@ -196,5 +239,5 @@ void AMX(matmul_bf16_mode)(uint32_t type, const uint8_t *w, size_t row_bytes, si
             store_sums(work.sums, rows, n, padded, y + t * y_stride + r, y_stride);
         }
     }
-    tiles_end(&tiles);
+    end(&tiles);
 }

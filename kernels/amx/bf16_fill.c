@@ -81,8 +81,8 @@ static void unpack_blocks(struct bf16_rows *rows) {
     const size_t n_blocks = rows->n / 32;
     for (size_t i = 0; i < n_blocks; i += PANEL_BLOCKS)
         AMX(fill_block_rows)
-        (rows->type->type32, rows->row, i, n_blocks - i < PANEL_BLOCKS ? n_blocks - i : PANEL_BLOCKS,
-         &rows->u.blocks[i / PANEL_BLOCKS]);
+    (rows->type->type32, rows->row, i, n_blocks - i < PANEL_BLOCKS ? n_blocks - i : PANEL_BLOCKS,
+     &rows->u.blocks[i / PANEL_BLOCKS]);
 }
 
 static void tile_block(const struct bf16_rows *rows, size_t j, struct tile *out) {

@@ -8,13 +8,12 @@
 #include "kernels/amx/lanes.h"
 #include "kernels/amx/level.h"
 #include "kernels/amx/split.h"
+#include "kernels/amx/sums.h"
 #include "kernels/amx/tiles.h"
 
 enum {
-    STEP = 2,            /* blocks whose products are in memory at once */
-    MOST_TOKENS = 512,   /* at once */
-    MOST_SUMS = 1 << 16, /* tokens times rows at once: 256 KB of float */
-    LEAST_TOKENS = 64,   /* split.h */
+    STEP = 2,          /* blocks whose products are in memory at once */
+    LEAST_TOKENS = 64, /* split.h */
     LEAST_REST = 4,
 };
 
@@ -26,7 +25,7 @@ struct products {
 struct work {
     struct block_rows panel[2];
     struct products products[2];       /* of this step and of the one before */
-    alignas(64) float sums[MOST_SUMS]; /* [16 rows][token][16] */
+    alignas(64) float sums[MOST_SUMS]; /* sums.h */
 };
 
 /* ---- Weights ---- */
@@ -147,16 +146,6 @@ static void multiply_min(struct tiles *tiles, struct work *work, const struct bl
 }
 
 /* ---- All ---- */
-
-/* Copy the sums of n_rows rows and n_tokens tokens to y. padded: tokens of a panel in sums. */
-static void store_sums(const float *sums, size_t n_rows, size_t n_tokens, size_t padded, float *y,
-                       size_t y_stride) {
-    for (size_t r = 0; r < n_rows; r += 16) {
-        const size_t n = n_rows - r < 16 ? n_rows - r : 16;
-        for (size_t t = 0; t < n_tokens; t++)
-            store_first_floats(y + t * y_stride + r, n, load_floats(sums + r * padded + t * 16));
-    }
-}
 
 static void matmul32(const struct type32 *type, kernel_matmul *below, const uint8_t *w, size_t row_bytes,
                      size_t n_rows, const struct acts *x, float *y, size_t y_stride) {

@@ -101,6 +101,11 @@ TEMPLATE floats floats_of_bits(vector v) { return _mm512_castsi512_ps(v); }
 /* 32 consecutive values rounded to bf16: lanes of low, then of high. */
 TEMPLATE vector round_bf16(floats low, floats high) { return (vector)_mm512_cvtne2ps_pbh(high, low); }
 
+/* sum + the two products of bf16 in each dword. */
+TEMPLATE floats dot_bf16(floats sum, vector a, vector b) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+
 /* Lane i of both, rounded to bf16, in dword i. */
 TEMPLATE vector pair_bf16(floats even, floats odd) {
     const vector order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7,

@@ -29,6 +29,10 @@ kernel_matmul AMX(matmul_q2_K), AMX(matmul_q3_K), AMX(matmul_q4_K), AMX(matmul_q
 void AMX(round_row)(const float *x, const struct acts_bf16 *acts, size_t t);
 kernel_matmul_bf16 AMX(matmul_bf16_mode);
 
+/* bf16_vectors.c: without tiles, for the level below */
+void round_row_avx512(const float *x, const struct acts_bf16 *acts, size_t t);
+kernel_matmul_bf16 matmul_bf16_mode_avx512;
+
 /* iq.c */
 kernel_matmul AMX(matmul_iq4_xs);
 

@@ -1,12 +1,8 @@
 /* super.c - y = W x for super-blocks of 256 and A256 activations: tokens, products, sums.
  * SPDX-License-Identifier: MIT */
 #include "kernels/amx/level.h"
+#include "kernels/amx/sums.h"
 #include "kernels/amx/super.h"
-
-enum {
-    MOST_TOKENS = 512,   /* at once */
-    MOST_SUMS = 1 << 16, /* tokens times rows at once: 256 KB of float */
-};
 
 /* 32 tokens times 32 rows: [16 rows][digit][16 tokens]. */
 struct products {
@@ -17,7 +13,7 @@ struct work {
     struct columns columns[2];         /* of the next panel */
     struct panel_half panel[2][2];     /* this one and the next: two halves each */
     struct products products[2];       /* of this pair of groups and of the one before */
-    alignas(64) float sums[MOST_SUMS]; /* [panel][16 rows][token][16] */
+    alignas(64) float sums[MOST_SUMS]; /* sums.h */
 };
 
 /* ---- Weights ---- */
@@ -125,12 +121,12 @@ TEMPLATE void multiply_pair(size_t planes, size_t n_pairs, struct tiles *tiles,
         TILE_ZERO(tiles, 2);
         TILE_ZERO(tiles, 3);
         for (size_t k = 0; k < 4; k++, step++) {
-            TILE_LOAD(tiles, 4, &x[0].x.plane[p][k]);
+            TILE_STREAM(tiles, 4, &x[0].x.plane[p][k]);
             TILE_LOAD(tiles, 6, &w0[k]);
             TILE_DOT(tiles, 0, 4, 6);
             TILE_LOAD(tiles, 7, &w1[k]);
             TILE_DOT(tiles, 1, 4, 7);
-            TILE_LOAD(tiles, 5, &x[1].x.plane[p][k]);
+            TILE_STREAM(tiles, 5, &x[1].x.plane[p][k]);
             TILE_DOT(tiles, 2, 5, 6);
             TILE_DOT(tiles, 3, 5, 7);
             if (last->panel) {
@@ -232,17 +228,6 @@ static void multiply_block(const struct block *b, struct tiles *tiles, struct wo
         kinds[b->type->kind].multiply(tiles, work->products, work->panel[i % 2],
                                       b->x + i / n_panels * b->x_stride, b->n_tokens,
                                       work->sums + i % n_panels * 32 * b->n_tokens, &filling);
-    }
-}
-
-/* Copy the sums of n_rows rows and n_tokens tokens to y. padded: tokens of a panel in sums. */
-static void store_sums(const float *sums, size_t n_rows, size_t n_tokens, size_t padded, float *y,
-                       size_t y_stride) {
-    for (size_t r = 0; r < n_rows; r += 16) {
-        const float *from = sums + r * padded;
-        const size_t n = n_rows - r < 16 ? n_rows - r : 16;
-        for (size_t t = 0; t < n_tokens; t++)
-            store_first_floats(y + t * y_stride + r, n, load_floats(from + t * 16));
     }
 }
 

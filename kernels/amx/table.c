@@ -9,21 +9,30 @@
 #    include "kernels/amx/emulated.h"
 #endif
 
-/* The mode bf16 needs more than the level does. */
-static bool has_bf16(void) {
-#ifdef AMX_EMULATED
-    return true;
-#else
-    const uint64_t needs = CPU_AMX_BF16 | CPU_AVX512_BF16;
-    return (cpu_features() & needs) == needs;
-#endif
+/* Types whose canonical arithmetic is a chain of floats, several times slower. */
+static void prefer_bf16(struct kernels *k) {
+    k->bf16_is_faster[TYPE_F32] = k->bf16_is_faster[TYPE_F16] = k->bf16_is_faster[TYPE_BF16] = true;
 }
 
+#ifdef AMX_EMULATED
+static bool has(uint64_t features) { return features != 0; }
+#else
+static bool has(uint64_t features) { return (cpu_features() & features) == features; }
+
+void kernels_fill_avx512_bf16(struct kernels *k) {
+    if (!has(CPU_AVX512_BF16))
+        return;
+    k->round_bf16 = round_row_avx512;
+    k->matmul_bf16 = matmul_bf16_mode_avx512;
+    prefer_bf16(k);
+}
+#endif
+
 void AMX(kernels_fill)(struct kernels *k) {
-    if (has_bf16()) {
+    if (has(CPU_AMX_BF16 | CPU_AVX512_BF16)) { /* more than the level needs */
         k->round_bf16 = AMX(round_row);
         k->matmul_bf16 = AMX(matmul_bf16_mode);
-        k->bf16_is_faster[TYPE_F32] = k->bf16_is_faster[TYPE_F16] = k->bf16_is_faster[TYPE_BF16] = true;
+        prefer_bf16(k);
     }
     k->arrange[ACT_A32] = AMX(arrange_a32);
     k->arrange[ACT_A256_16] = AMX(arrange_a256_16);

@@ -38,4 +38,5 @@ void kernels_fill_avx512(struct kernels *k) {
     k->attn_values[CACHE_F16] = attn_values_f16_avx512;
     k->attn_scores[CACHE_Q8_0] = attn_scores_q8_0_avx512;
     k->attn_values[CACHE_Q8_0] = attn_values_q8_0_avx512;
+    kernels_fill_avx512_bf16(k);
 }
