@@ -161,7 +161,7 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .rope = take_floats(a, n, hp->n_rot),
         .acts = { take_acts(a, attn > n_in ? attn : n_in, n_ffn),
                   take_acts(a, attn > n_in ? attn : n_in, n_ffn),
-                  take_acts(a, attn > n_in ? attn : n_in, n_ffn) },
+                  o->prefill ? take_acts(a, attn > n_in ? attn : n_in, n_ffn) : NULL },
     };
     size_t n_partials = (o->n_ctx + ATTN_CHUNK - 1) / ATTN_CHUNK * w.n_head;
     b->attn_partials = take(a, n_partials, sizeof *b->attn_partials);

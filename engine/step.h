@@ -24,7 +24,8 @@ struct scratch {
     float *gate;                        /* [n][n_ff]; with experts [n * n_expert_used][n_ff] */
     float *up;                          /* as gate */
     float *rope;                        /* [n][n_rot / 2][2] cosine, sine */
-    uint8_t *acts[3];                   /* activations of one operation's input, in up to three forms */
+    uint8_t *acts[3];                   /* activations of one operation's input, a form each; the third, which
+                                         * only bf16 makes necessary, is NULL when prefill is direct */
     float *router;                      /* [n][n_expert] */
     struct route *routes;               /* [n * n_expert_used], sorted by expert */
     float *expert_in;                   /* [n * n_expert_used][n_embd] inputs gathered by expert */

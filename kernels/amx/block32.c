@@ -14,7 +14,8 @@
 enum {
     STEP = 2,          /* blocks whose products are in memory at once */
     LEAST_TOKENS = 64, /* split.h */
-    LEAST_REST = 4,
+    LEAST_WITH_MIN = 128,
+    LEAST_REST = 16,
 };
 
 /* 32 tokens times 32 rows, by block: [16 rows][16 tokens]. */
@@ -51,68 +52,78 @@ struct step {
     float *sums[2]; /* of 16 rows: [token][16] */
 };
 
-/* Add the blocks of a step to the sums of 16 rows and 16 tokens. */
-TEMPLATE void finish(bool has_min, const struct step *step, size_t half, size_t group) {
+/* Steps are finished in pieces of 16 rows and some tokens, one piece for each product of the next step. */
+enum { PIECE_TOKENS = 16 / STEP };
+
+/* Add the blocks of a step to the sums of a piece. */
+TEMPLATE void finish(bool has_min, const struct step *step, size_t piece) {
+    const size_t half = piece % 2, group = piece / (2 * STEP), first = piece / 2 % STEP * PIECE_TOKENS;
     const struct block_rows *w = &step->w[half];
     const struct blocks_32 *x = &step->x[group];
-    float *sums = step->sums[half] + group * 16 * 16;
-    floats sum[16];
+    float *sums = step->sums[half] + (group * 16 + first) * 16;
+    floats sum[PIECE_TOKENS];
     UNROLL
-    for (size_t t = 0; t < 16; t++)
+    for (size_t t = 0; t < PIECE_TOKENS; t++)
         sum[t] = load_floats(sums + 16 * t);
     for (size_t i = 0; i < step->n; i++) {
         const struct tile *products = &step->products->block[i][half][group];
         const size_t b = step->block + i;
         const floats d = load_floats(w->d[b]), min = load_floats(w->min[b]);
         UNROLL
-        for (size_t t = 0; t < 16; t++) {
-            floats r = mul_floats(d, floats_of_dwords(load64(products->row[t])));
+        for (size_t t = 0; t < PIECE_TOKENS; t++) {
+            floats r = mul_floats(d, floats_of_dwords(load64(products->row[first + t])));
             if (has_min)
-                r = fma_floats(min, set_floats(x->sum[t][b]), r);
-            sum[t] = fma_floats(set_floats(x->d[t][b]), r, sum[t]);
+                r = fma_floats(min, set_floats(x->sum[first + t][b]), r);
+            sum[t] = fma_floats(set_floats(x->d[first + t][b]), r, sum[t]);
         }
     }
     UNROLL
-    for (size_t t = 0; t < 16; t++)
+    for (size_t t = 0; t < PIECE_TOKENS; t++)
         store_floats(sums + 16 * t, sum[t]);
 }
 
-/* Half a tile is a block: 32 bytes of its rows for tokens, 8 of its rows for weights. */
-TEMPLATE void multiply_block(struct tiles *tiles, const struct step *step, size_t b) {
-    const size_t half = b % 2;
-    TILE_LOAD_AT(tiles, 4, &step->x[0].x[b / 2], 32 * half);
-    TILE_LOAD_AT(tiles, 6, &step->w[0].w[b / 2], 8 * TILE_BYTES * half);
+/* Multiply block i of a step and finish four pieces of the last one meanwhile: the tile unit works on its own
+ * and leaves the vector units to that, as far as the core looks ahead, so a piece follows each product and a
+ * product is stored after the next piece. Half a tile is a block: 32 bytes of its rows for tokens, 8 of its
+ * rows for weights. */
+TEMPLATE void multiply_block(bool has_min, struct tiles *tiles, const struct step *step, size_t i,
+                             const struct step *last) {
+    const size_t b = step->block + i, tile = b / 2, x_at = b % 2 * 32, w_at = b % 2 * 8 * TILE_BYTES;
+    struct tile(*out)[2] = step->products->block[i];
+    TILE_LOAD_AT(tiles, 4, &step->x[0].x[tile], x_at);
+    TILE_LOAD_AT(tiles, 6, &step->w[0].w[tile], w_at);
     TILE_ZERO(tiles, 0);
     TILE_DOT(tiles, 0, 4, 6);
-    TILE_LOAD_AT(tiles, 7, &step->w[1].w[b / 2], 8 * TILE_BYTES * half);
+    if (last)
+        finish(has_min, last, 4 * i);
+    TILE_LOAD_AT(tiles, 7, &step->w[1].w[tile], w_at);
     TILE_ZERO(tiles, 1);
     TILE_DOT(tiles, 1, 4, 7);
-    TILE_LOAD_AT(tiles, 5, &step->x[1].x[b / 2], 32 * half);
+    TILE_STORE(tiles, 0, &out[0][0]);
+    if (last)
+        finish(has_min, last, 4 * i + 1);
+    TILE_LOAD_AT(tiles, 5, &step->x[1].x[tile], x_at);
     TILE_ZERO(tiles, 2);
     TILE_DOT(tiles, 2, 5, 6);
+    TILE_STORE(tiles, 1, &out[1][0]);
+    if (last)
+        finish(has_min, last, 4 * i + 2);
     TILE_ZERO(tiles, 3);
     TILE_DOT(tiles, 3, 5, 7);
+    TILE_STORE(tiles, 2, &out[0][1]);
+    if (last)
+        finish(has_min, last, 4 * i + 3);
+    TILE_STORE(tiles, 3, &out[1][1]);
 }
 
-/* Multiply the blocks of one step and finish those of the last one meanwhile: the tile unit works on its own
- * and leaves the vector units to that. Either may be NULL. */
+/* Multiply a step and finish the last one. Either may be NULL. */
 TEMPLATE void multiply_step(bool has_min, struct tiles *tiles, const struct step *next,
                             const struct step *last) {
-    for (size_t i = 0; i < STEP; i++) {
-        const bool is_there = next && i < next->n;
-        if (is_there)
-            multiply_block(tiles, next, next->block + i);
-        if (last)
-            for (size_t j = i * 4 / STEP; j < (i + 1) * 4 / STEP; j++)
-                finish(has_min, last, j % 2, j / 2);
-        if (is_there) {
-            struct tile(*out)[2] = next->products->block[i];
-            TILE_STORE(tiles, 0, &out[0][0]);
-            TILE_STORE(tiles, 1, &out[1][0]);
-            TILE_STORE(tiles, 2, &out[0][1]);
-            TILE_STORE(tiles, 3, &out[1][1]);
-        }
-    }
+    const size_t n = next ? next->n : 0;
+    for (size_t i = 0; i < n; i++)
+        multiply_block(has_min, tiles, next, i, last);
+    for (size_t piece = 4 * n; last && piece < 4 * STEP; piece++)
+        finish(has_min, last, piece);
 }
 
 /* The panel times n_tokens tokens, a multiple of 32. */
@@ -155,7 +166,7 @@ static void matmul32(const struct type32 *type, kernel_matmul *below, const uint
                                                .rows = { 16, 16, 16, 16, 16, 16, 8, 8 } };
     const struct blocks_32 *tokens = (const struct blocks_32 *)(const void *)x->tiles;
     const size_t n_blocks = x->n / 32;
-    const struct split split = { below, 32, LEAST_TOKENS, LEAST_REST };
+    const struct split split = { below, 32, type->min ? LEAST_WITH_MIN : LEAST_TOKENS, LEAST_REST };
     const size_t n_tokens = tokens_for_tiles(&split, x->n_tokens);
     struct work work;
     struct tiles tiles;

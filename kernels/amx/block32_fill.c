@@ -44,12 +44,17 @@ static void fill_nibbles(const struct type32 *type, const uint8_t *const packed[
     }
 }
 
-static void fill_bytes(const uint8_t *const packed[16], size_t n_blocks, struct block_rows *out) {
-    for (size_t b = 0; b < n_blocks; b++) {
+/* Blocks of 32 bytes at offset qs, block_bytes apart. */
+static void fill_bytes(const struct type32 *type, const uint8_t *const row[16], size_t at, size_t n_blocks,
+                       struct block_rows *out) {
+    for (size_t b = 0; b < n_blocks; b += 2) {
+        const size_t first = at + b * type->block_bytes + type->qs;
+        const size_t second = b + 1 < n_blocks ? first + type->block_bytes : first;
         vector q[16];
-        transpose(packed, 32 * b, 8, q);
-        for (size_t j = 0; j < 8; j++)
-            store64(out->w[b / 2].row[b % 2 * 8 + j], q[j]);
+        transpose_two(row, first, second, q);
+        UNROLL
+        for (size_t j = 0; j < 16; j++)
+            store64(out->w[b / 2].row[j], q[j]);
     }
 }
 
@@ -71,29 +76,32 @@ static void fill_powers(const uint8_t *const row[16], size_t offset, float out[1
     memcpy(out, bits, sizeof bits);
 }
 
-/* Blocks [i, i + n_blocks) of 16 rows. */
-void AMX(fill_block_rows)(const struct type32 *type, const uint8_t *const row[16], size_t i, size_t n_blocks,
-                          struct block_rows *out) {
-    const size_t bytes = type->quants == NIBBLES ? 16 : 32;
-    alignas(64) uint8_t packed[16][PANEL_BLOCKS * 32], high[16][PANEL_BLOCKS * 4];
+/* The quants of blocks of 16 bytes are gathered first: [row][block][16]. */
+static void gather_nibbles(const struct type32 *type, const uint8_t *const row[16], size_t at,
+                           size_t n_blocks, struct block_rows *out) {
+    alignas(64) uint8_t packed[16][PANEL_BLOCKS * 16], high[16][PANEL_BLOCKS * 4];
     const uint8_t *packed_row[16], *high_row[16];
     for (size_t r = 0; r < 16; r++) {
-        const uint8_t *block = row[r] + i * type->block_bytes;
-        prefetch(block + PANEL_BLOCKS * type->block_bytes, PANEL_BLOCKS * type->block_bytes);
+        const uint8_t *block = row[r] + at;
         packed_row[r] = packed[r];
         high_row[r] = high[r];
         for (size_t b = 0; b < n_blocks; b++, block += type->block_bytes) {
-            memcpy(packed[r] + 16 * b * (bytes / 16), block + type->qs, 16);
-            if (bytes == 32)
-                memcpy(packed[r] + 32 * b + 16, block + type->qs + 16, 16);
+            memcpy(packed[r] + 16 * b, block + type->qs, 16);
             if (type->qh)
                 memcpy(high[r] + 4 * b, block + type->qh, 4);
         }
     }
+    fill_nibbles(type, packed_row, high_row, n_blocks, out);
+}
+
+void AMX(fill_block_rows)(const struct type32 *type, const uint8_t *const row[16], size_t i, size_t n_blocks,
+                          struct block_rows *out) {
+    for (size_t r = 0; r < 16; r++)
+        prefetch(row[r] + (i + PANEL_BLOCKS) * type->block_bytes, PANEL_BLOCKS * type->block_bytes);
     if (type->quants == NIBBLES)
-        fill_nibbles(type, packed_row, high_row, n_blocks, out);
+        gather_nibbles(type, row, i * type->block_bytes, n_blocks, out);
     else
-        fill_bytes(packed_row, n_blocks, out);
+        fill_bytes(type, row, i * type->block_bytes, n_blocks, out);
     for (size_t b = 0; b < n_blocks; b++) {
         const size_t at = (i + b) * type->block_bytes;
         if (type->is_e8m0)

@@ -114,13 +114,9 @@ TEMPLATE vector pair_bf16(floats even, floats odd) {
 }
 #    endif
 
-/* Dwords 0..n_dwords-1 at offset in 16 rows as columns: out[i] has dword i of each row. n_dwords <= 16. */
-TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dwords, vector *out) {
-    const __mmask16 mask = (__mmask16)((1u << n_dwords) - 1);
-    __m512i a[16], b[16];
-    UNROLL
-    for (size_t i = 0; i < 16; i++)
-        a[i] = _mm512_maskz_loadu_epi32(mask, row[i] + offset);
+/* Columns of 16 rows of 16 dwords, of which the first n_dwords matter: out[i] has dword i of each row. */
+TEMPLATE void transpose_vectors(vector a[16], size_t n_dwords, vector *out) {
+    __m512i b[16];
     UNROLL
     for (size_t i = 0; i < 16; i += 2) {
         b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
@@ -147,6 +143,28 @@ TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dw
         if (i + 12 < n_dwords)
             out[i + 12] = _mm512_shuffle_i32x4(high0, high1, 0xdd);
     }
+}
+
+/* Dwords 0..n_dwords-1 at offset in 16 rows as columns. n_dwords <= 16. */
+TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dwords, vector *out) {
+    const __mmask16 mask = (__mmask16)((1u << n_dwords) - 1);
+    vector a[16];
+    UNROLL
+    for (size_t i = 0; i < 16; i++)
+        a[i] = _mm512_maskz_loadu_epi32(mask, row[i] + offset);
+    transpose_vectors(a, n_dwords, out);
+}
+
+/* Eight dwords at one offset in 16 rows and eight at another as columns. */
+TEMPLATE void transpose_two(const uint8_t *const row[16], size_t first, size_t second, vector out[16]) {
+    vector a[16];
+    UNROLL
+    for (size_t i = 0; i < 16; i++) {
+        const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(row[i] + first));
+        const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(row[i] + second));
+        a[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+    transpose_vectors(a, 16, out);
 }
 
 #else

@@ -292,4 +292,9 @@ TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dw
             memcpy(out[i].byte + 4 * r, row[r] + offset + 4 * i, 4);
 }
 
+TEMPLATE void transpose_two(const uint8_t *const row[16], size_t first, size_t second, vector out[16]) {
+    transpose(row, first, 8, out);
+    transpose(row, second, 8, out + 8);
+}
+
 #endif
