@@ -373,11 +373,10 @@ static void describe(struct bench *b) {
     cpu_name(r->cpu, sizeof r->cpu);
 }
 
-/* The products that a prompt is mostly made of. */
+/* The products that a prompt is made of, as far as there is a choice. */
 static enum peak_kind peak_of(const struct bench *b) {
     const char *prefill = quern_session_prefill(b->session);
-    const bool is_chosen = b->workload.kind == PEAK_FLOAT && !strncmp(prefill, "auto: bf16", 10);
-    return is_chosen || !strcmp(prefill, "bf16") ? PEAK_BF16 : b->workload.kind;
+    return strstr(prefill, "bf16") ? PEAK_BF16 : b->workload.kind;
 }
 
 static enum quern_status bench(struct bench *b, struct quern_error *err) {

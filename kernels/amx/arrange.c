@@ -66,11 +66,17 @@ static void clear_super_block(size_t row, struct super_blocks *out) {
     memset(out->g32[row], 0, sizeof out->g32[row]);
 }
 
+enum { AHEAD = 1 }; /* super-blocks */
+
 TEMPLATE void arrange_a256(size_t n_a, const struct acts *x, size_t t) {
     struct super_blocks *tiles = (struct super_blocks *)(void *)x->tiles;
     const size_t n_blocks = x->n / 256, groups = n_groups(x->n_tokens);
     for (size_t i = 0; i < n_blocks; i++, tiles += groups) {
         struct super_blocks *out = &tiles[t / 16];
+        if (i + AHEAD < n_blocks) /* far apart, so that the hardware does not foresee them */
+            for (size_t p = 0; p < PLANES; p++)
+                for (size_t k = 0; k < 4; k++)
+                    prefetch_line_to_write(out[AHEAD * groups].x.plane[p][k].row[t % 16]);
         arrange_super_block(n_a, x, t, i, out);
         memcpy(out->g16[t % 16], x->g16 + (t * n_blocks + i) * 16, sizeof out->g16[0]);
         if (x->g32)

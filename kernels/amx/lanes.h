@@ -30,6 +30,9 @@ TEMPLATE void prefetch(const void *p, size_t bytes) {
         __asm__ volatile("prefetcht1 %0" : : "m"(line[i]));
 }
 
+/* Make ready to write the line of p. */
+TEMPLATE void prefetch_line_to_write(void *p) { __asm__ volatile("prefetchw %0" : : "m"(*(uint8_t *)p)); }
+
 typedef __m512i vector;
 typedef __m512 floats;
 

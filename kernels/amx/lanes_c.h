@@ -13,6 +13,8 @@ TEMPLATE void prefetch(const void *p, size_t bytes) {
     (void)bytes;
 }
 
+TEMPLATE void prefetch_line_to_write(void *p) { (void)p; }
+
 typedef struct {
     uint8_t byte[64];
 } vector;
