@@ -210,6 +210,8 @@ static enum quern_status open_session(struct completion *c, struct quern_error *
         st = start_session(c->model, options, &c->s->messages, &c->session, err);
     if (!st)
         st = check_context(c, err);
+    if (!st && s->messages.verbose)
+        complain("prefill: %s", quern_session_prefill(c->session));
     c->load_ms += now_ms() - start;
     return st;
 }

@@ -15,6 +15,10 @@
 
 enum { MAX_BATCH = 65536, DEFAULT_OUTLIERS = 6 };
 
+static const char *const prefill_modes[] = {
+    [QUERN_PREFILL_DIRECT] = "direct", [QUERN_PREFILL_BF16] = "bf16", [QUERN_PREFILL_AUTO] = "auto", NULL
+};
+
 const struct option text_options[TEXT_OPTIONS] = {
     { .names = { "-p", "--prompt" },
       .kind = OPTION_TEXT,
@@ -105,6 +109,16 @@ const struct option engine_options[ENGINE_OPTIONS] = {
       .help =
           "on a machine with several memory nodes: distribute threads and the rows of each matrix over them, "
           "isolate all on one, or mirror the weights on each; what was done is said" },
+    { .names = { "--prefill" },
+      .kind = OPTION_CHOICE,
+      .metavar = "MODE",
+      .offset = offsetof(struct engine_settings, prefill),
+      .initial = QUERN_PREFILL_DIRECT,
+      .choices = prefill_modes,
+      .help =
+          "how 32 and more tokens at once are multiplied: direct as one by one, to the last bit; bf16 with "
+          "weights and activations rounded to bf16, where the CPU has it; auto in bf16 where the type of a "
+          "matrix makes that faster, which -v tells" },
 };
 
 const char *const act_names[] = { [QUERN_ACT_BLOCK] = "block", [QUERN_ACT_INT8_ROW] = "int8-row", NULL };
@@ -343,6 +357,7 @@ enum quern_status thread_count(int64_t given, unsigned *n, struct quern_error *e
 enum quern_status apply_engine_settings(const struct engine_settings *engine,
                                         struct quern_session_options *options, struct quern_error *err) {
     options->n_batch = (size_t)engine->n_batch;
+    options->prefill = (enum quern_prefill)engine->prefill;
     options->interrupt = interrupted;
     options->n_threads_batch = (unsigned)engine->n_threads_batch;
     return thread_count(engine->n_threads, &options->n_threads, err);

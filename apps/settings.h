@@ -24,6 +24,7 @@ struct engine_settings {
     int act; /* enum quern_act */
     double outliers;
     int numa; /* enum quern_numa */
+    int prefill; /* enum quern_prefill */
 };
 
 /* How a token is drawn: quern_sampler_options as a user writes them. */
@@ -52,7 +53,7 @@ struct message_settings {
     { "Messages", message_options, QUIET_OPTIONS, offsetof(type, member) }
 #define SAMPLING_GROUP(type, member)                                                                         \
     { "Sampling", sampling_options, SAMPLING_OPTIONS, offsetof(type, member) }
-enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 7, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
+enum { TEXT_OPTIONS = 3, MODEL_OPTIONS = 1, ENGINE_OPTIONS = 8, SAMPLING_OPTIONS = 7, MESSAGE_OPTIONS = 2 };
 enum { QUIET_OPTIONS = 1 }; /* the first of message_options, where there is no more to say */
 extern const struct option text_options[TEXT_OPTIONS], model_options[MODEL_OPTIONS],
     engine_options[ENGINE_OPTIONS], sampling_options[SAMPLING_OPTIONS], message_options[MESSAGE_OPTIONS];

@@ -203,6 +203,13 @@ enum quern_cache_type {
     QUERN_CACHE_Q4_0
 };
 
+/* How an evaluation of many tokens multiplies. Fewer than 32 at once, and so generating, are always direct.
+ * DIRECT: the arithmetic in which results depend on nothing but the model and the tokens. BF16: weights and
+ * activations rounded to bf16, for machines that have instructions for it; results differ in the last digits
+ * between machines and between batch sizes, never between thread counts. AUTO: bf16 for the matrices whose type it
+ * is known to be faster for on this kernel level; quern_session_prefill() tells which. */
+enum quern_prefill { QUERN_PREFILL_DIRECT = 0, QUERN_PREFILL_BF16, QUERN_PREFILL_AUTO };
+
 struct quern_session_options {
     size_t n_ctx;       /* tokens the cache can hold; 0 (default): the trained length, at most 4096 */
     size_t n_batch;     /* tokens evaluated at once inside, 1..65536; default 512. Memory grows with it */
@@ -211,6 +218,7 @@ struct quern_session_options {
      * quern_default_threads(), fewer for a model under a megabyte. */
     unsigned n_threads_batch;
     enum quern_cache_type cache_k, cache_v; /* default F16 */
+    enum quern_prefill prefill;             /* default direct */
     /* Asked between batches and layers of a long evaluation, on the calling thread; true stops it with
      * QUERN_INTERRUPTED and leaves the session as before the call. NULL: not asked. */
     bool (*interrupt)(void *user);
@@ -227,7 +235,8 @@ QUERN_API enum quern_status quern_session_memory(const struct quern_model *model
                                                  struct quern_error *err);
 
 /* Any number of sessions may share a model, each used by one thread at a time.
- * Errors: QUERN_RANGE (an option), QUERN_UNSUPPORTED (the cache type for this model), QUERN_MEMORY. */
+ * Errors: QUERN_RANGE (an option), QUERN_UNSUPPORTED (the cache type for this model; prefill in bf16 at this
+ * kernel level), QUERN_MEMORY. */
 QUERN_API enum quern_status quern_session_open(const struct quern_model *model,
                                                const struct quern_session_options *options,
                                                struct quern_session **out, struct quern_error *err);
@@ -252,6 +261,8 @@ QUERN_API unsigned quern_session_n_threads_batch(const struct quern_session *ses
 /* What was done about memory nodes, one line; "" without quern_model_options.numa. Lives as long as the
  * session. */
 QUERN_API const char *quern_session_numa(const struct quern_session *session);
+/* "direct", "bf16", or what auto chose: "auto: bf16 for F16", "auto: direct". Lives as long as the session. */
+QUERN_API const char *quern_session_prefill(const struct quern_session *session);
 /* Forget all tokens from position on; position <= the current one, else QUERN_RANGE. */
 QUERN_API enum quern_status quern_session_rewind(struct quern_session *session, size_t position,
                                                  struct quern_error *err);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "engine/outliers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { DEFAULT_BATCH = 512, MAX_BATCH = 65536, DEFAULT_CTX_LIMIT = 4096, MAX_THREADS = 1024, ALIGN = 64 };
@@ -62,6 +63,20 @@ static enum quern_status complete_options(const struct quern_model *m,
             m->hp.head_dim_k, m->hp.head_dim_v);
     if (!o->n_threads_batch)
         o->n_threads_batch = o->n_threads ? o->n_threads : useful_threads(m, MIN_BATCH_BYTES_PER_THREAD);
+    if ((unsigned)o->prefill > QUERN_PREFILL_AUTO)
+        return fail(err, QUERN_RANGE, "unknown prefill mode (allowed: direct, bf16, auto)");
+    if (o->prefill == QUERN_PREFILL_BF16 && !m->kernels.matmul_bf16)
+        return fail(
+            err, QUERN_UNSUPPORTED,
+            "prefill in bf16 needs a kernel level and a CPU with bf16 products: level %s has none here "
+            "(allowed: direct, auto)",
+            m->kernels.name);
+    if (o->prefill != QUERN_PREFILL_DIRECT &&
+        (m->options.act != QUERN_ACT_BLOCK || m->options.round_inputs != QUERN_ROUND_NONE))
+        return fail(
+            err, QUERN_UNSUPPORTED,
+            "prefill in bf16 does not go with activations of one scale a token nor with rounded inputs "
+            "(allowed: direct)");
     if (!o->n_threads)
         o->n_threads = useful_threads(m, MIN_BYTES_PER_THREAD);
     if (o->n_batch > o->n_ctx)
@@ -130,12 +145,14 @@ static struct layer_shape widest(const struct quern_model *m) {
 /* Room for the activations of n rows of width n_in in any form. Forms need whole blocks, and a matrix
  * whose rows are no whole blocks has none of those types. */
 static void *take_acts(struct arena *a, size_t n_in, size_t n) {
+    enum { GROUP = 32 }; /* rows that are arranged together: rounded up so, bytes grow with the rows */
     size_t most = 0;
     for (enum act_form form = ACT_F32; form < ACT_FORMS; form++) {
-        size_t padded = (n_in + 255) / 256 * 256, bytes = acts_bytes(form, padded, 1);
+        size_t padded = (n_in + 255) / 256 * 256, bytes = acts_bytes(form, padded, n < GROUP ? n : GROUP);
         most = bytes > most ? bytes : most;
     }
-    return take(a, n, most + ALIGN); /* acts_bytes rounds each of its arrays once */
+    const size_t bf16 = acts_bf16_bytes(n_in, GROUP);
+    return take(a, (n + GROUP - 1) / GROUP, bf16 > most ? bf16 : most);
 }
 
 static void place_outliers(const struct quern_model *m, size_t widest_row, struct arena *a,
@@ -149,9 +166,10 @@ static void place_outliers(const struct quern_model *m, size_t widest_row, struc
 }
 
 static struct input_memory take_input(const struct quern_model *m, struct arena *a, size_t n_embd,
-                                      size_t n_in, size_t n) {
+                                      size_t n_in, size_t n, bool has_bf16) {
     return (struct input_memory){ .normed = take_floats(a, n, n_embd),
-                                  .acts = { take_acts(a, n_in, n), take_acts(a, n_in, n) },
+                                  .acts = { take_acts(a, n_in, n), take_acts(a, n_in, n),
+                                            has_bf16 ? take_acts(a, n_in, n) : NULL },
                                   .rounded = model_rounding(m) != ACT_NONE ? take_floats(a, n, n_in) : NULL };
 }
 
@@ -199,12 +217,12 @@ static void place_scratch(const struct quern_model *m, const struct quern_sessio
         .gate = take_floats(a, n_ffn, w.n_ff),
         .up = take_floats(a, n_ffn, w.n_ff),
         .rope = take_floats(a, n, hp->n_rot),
-        .input = take_input(m, a, hp->n_embd, n_in, n_ffn),
+        .input = take_input(m, a, hp->n_embd, n_in, n_ffn, o->prefill != QUERN_PREFILL_DIRECT),
         .own_input = own_input,
     };
     for (size_t i = 0; i < largest(o->n_threads, o->n_threads_batch); i++) {
-        struct input_memory own =
-            take_input(m, a, largest(hp->n_embd, OWN_INPUT_VALUES), largest(n_in, OWN_INPUT_VALUES), 1);
+        struct input_memory own = take_input(m, a, largest(hp->n_embd, OWN_INPUT_VALUES),
+                                             largest(n_in, OWN_INPUT_VALUES), 1, false);
         if (own_input)
             own_input[i] = own;
     }
@@ -256,6 +274,46 @@ static enum page_size cache_pages(const struct quern_model *m, size_t cache_byte
     return cache_bytes / n_heads >= HUGE_PAGES_BYTES ? PAGES_HUGE : PAGES_SMALL;
 }
 
+/* ---- Prefill mode ---- */
+
+/* The types among the model's matrices. */
+static void mark_types(const struct quern_model *m, bool used[TYPE_COUNT]) {
+    used[m->output.type] = true;
+    for (size_t l = 0; l < m->hp.n_layer; l++) {
+        const struct layer *layer = &m->layers[l];
+        const struct matrix *all[] = { &layer->wq,        &layer->wk,      &layer->wv,       &layer->wo,
+                                       &layer->ffn_gate,  &layer->ffn_up,  &layer->ffn_down, &layer->router,
+                                       &layer->gate_exps, &layer->up_exps, &layer->down_exps };
+        for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+            if (all[i]->data)
+                used[all[i]->type] = true;
+    }
+}
+
+/* Which types go to bf16, and that in words. */
+static void choose_prefill(const struct quern_model *m, struct quern_session *s) {
+    const enum quern_prefill mode = s->options.prefill;
+    bool used[TYPE_COUNT] = { false };
+    size_t length = 0;
+    for (uint32_t t = 0; t < TYPE_COUNT; t++)
+        s->bf16[t] = mode == QUERN_PREFILL_BF16 ||
+                     (mode == QUERN_PREFILL_AUTO && m->kernels.matmul_bf16 && m->kernels.bf16_is_faster[t]);
+    if (mode != QUERN_PREFILL_AUTO) {
+        snprintf(s->prefill, sizeof s->prefill, mode == QUERN_PREFILL_BF16 ? "bf16" : "direct");
+        return;
+    }
+    mark_types(m, used);
+    length += (size_t)snprintf(s->prefill, sizeof s->prefill, "auto: ");
+    for (uint32_t t = 0; t < TYPE_COUNT; t++)
+        if (used[t] && s->bf16[t] && length < sizeof s->prefill)
+            length += (size_t)snprintf(s->prefill + length, sizeof s->prefill - length, "%s%s",
+                                       length > 6 ? ", " : "bf16 for ", type_info(t)->name);
+    if (length == 6)
+        snprintf(s->prefill + length, sizeof s->prefill - length, "direct");
+}
+
+const char *quern_session_prefill(const struct quern_session *s) { return s->prefill; }
+
 /* ---- Open and close ---- */
 
 /* Bind the threads and have the weights ready. */
@@ -304,6 +362,7 @@ enum quern_status quern_session_open(const struct quern_model *m, const struct q
     if (s->plan.n_nodes > 1 || m->placement.mode == QUERN_NUMA_MIRROR)
         numa_interleave(&m->placement.topology, s->cache_memory.data, s->cache_memory.bytes);
     settle(s);
+    choose_prefill(m, s);
     *out = s;
     return QUERN_OK;
 }

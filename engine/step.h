@@ -13,9 +13,11 @@ struct layer_cache {
 };
 
 /* An operation's input, normed and in up to two forms. */
+enum { INPUT_FORMS = 3 }; /* at most two of activations in a group of matrices, and bf16 */
+
 struct input_memory {
     float *normed;
-    uint8_t *acts[2];
+    uint8_t *acts[INPUT_FORMS]; /* a form each; the last is NULL when prefill is direct */
     float *rounded; /* as floats again; NULL: the model's options do not ask for it */
 };
 
@@ -81,6 +83,8 @@ struct quern_session {
     const struct quern_model *model;
     struct quern_session_options options;
     enum cache_type key_type, value_type;
+    bool bf16[TYPE_COUNT]; /* types that many tokens are multiplied with in bf16 */
+    char prefill[128];     /* in words */
     struct pool *pool;
     size_t n_tiles;                 /* of ATTN_TILE positions, per kv head */
     size_t position;                /* tokens in the cache */

@@ -114,6 +114,22 @@ static const struct act_layout layouts[ACT_FORMS] = {
 
 enum { ARRAY_ALIGNMENT = 64 }; /* a cache line */
 
+/* Room for what arrange() makes of 256 values of 16 tokens: kernels/amx/arranged.h. */
+static const size_t tile_bytes[ACT_FORMS] = {
+    [ACT_A32] = 5120, [ACT_ROW8] = 5120, [ACT_A256_16] = 13120, [ACT_A256_32] = 13120
+};
+
+size_t acts_tile_bytes(enum act_form form, size_t n, size_t n_tokens) {
+    const size_t n_groups = (n_tokens + 31) / 32 * 2;
+    return (n + 255) / 256 * n_groups * tile_bytes[form];
+}
+
+size_t acts_bf16_bytes(size_t n, size_t n_tokens) {
+    const size_t n_groups = (n_tokens + 31) / 32 * 2;
+    return (n + ACTS_BF16_VALUES - 1) / ACTS_BF16_VALUES * n_groups * ACTS_BF16_VALUES * 16 *
+           sizeof(uint16_t);
+}
+
 /* Take the next array: its address (NULL for one the form lacks, or to measure), *used moved past it. */
 static void *take(unsigned char *memory, size_t bytes, size_t *used) {
     void *p = memory && bytes ? memory + *used : NULL;
@@ -136,6 +152,8 @@ static size_t place(struct acts *acts, enum act_form form, size_t n, size_t n_to
     acts->g16 = take(memory, n_blocks * l->g16, &used);
     acts->g32 = take(memory, n_blocks * l->g32, &used);
     acts->mask = take(memory, n_blocks * l->mask, &used);
+    if (n_tokens >= ACTS_TILED)
+        acts->tiles = take(memory, acts_tile_bytes(form, n, n_tokens), &used);
     return used;
 }
 
@@ -170,5 +188,6 @@ struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_token
     part.g16 = acts->g16 ? acts->g16 + skip / 16 : NULL;
     part.g32 = acts->g32 ? acts->g32 + skip / 32 : NULL;
     part.mask = acts->mask ? acts->mask + skip / 32 : NULL;
+    part.tiles = NULL;
     return part;
 }

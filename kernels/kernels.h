@@ -60,7 +60,11 @@ struct acts {
     int16_t *g32;   /* A256_32: [n_tokens][n / 32], a times the sum of 32 q: at most 32512 */
     uint32_t *mask; /* ROW8: [n_tokens][n / 32], bit k % 32 of word k / 32 marks an outlier */
     float outlier;  /* ROW8: values of a larger magnitude are outliers; 0: none is. The caller's */
+    uint8_t *tiles; /* what arrange() made of all this; NULL for fewer tokens than ACTS_TILED */
 };
+
+/* From how many tokens on activations are arranged for levels that want them so. */
+enum { ACTS_TILED = 16 };
 
 /* Bytes that acts_place() needs for a form; 0 for ACT_F32. n is a multiple of the form's block. */
 size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens);
@@ -70,7 +74,28 @@ void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens
 /* x [acts->n] = what row t stands for, outliers as they were. Not for ACT_F32. */
 void acts_values(const struct acts *acts, size_t t, float *x);
 /* Tokens [begin, begin + n_tokens) of acts, in place. */
+/* Tokens [begin, begin + n_tokens) of acts, in place; without tiles, which hold tokens in groups. */
 struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens);
+/* Bytes of acts.tiles for any number of tokens; 0 for ACT_F32. */
+size_t acts_tile_bytes(enum act_form form, size_t n, size_t n_tokens);
+
+/* ---- bf16 ----
+ * Another arithmetic, for many tokens: weights and activations are rounded to bf16 (to nearest even) and
+ * multiplied with sums in float32 in order of k, by instructions that differ in how they round inside. Not
+ * the same bits on every machine; on one machine they depend on no other output, nor on how rows are dealt.
+ */
+
+/* n_tokens rows of n values. */
+struct acts_bf16 {
+    size_t n, n_tokens;
+    uint16_t *x; /* 64-byte aligned: [values / 512][groups of 16 tokens, evenly many][16][16 tokens][32
+                  * values], zero behind both ends */
+};
+
+enum { ACTS_BF16_VALUES = 512 };
+
+/* Bytes of acts_bf16.x. */
+size_t acts_bf16_bytes(size_t n, size_t n_tokens);
 
 /* ---- Attention ----
  * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,
@@ -124,6 +149,12 @@ enum { ROW8_MAX = 1 << 17 };
 typedef void kernel_matmul(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                            size_t y_stride);
 
+/* The same in bf16, for weights of any type that can be multiplied. Error against the exact product of the
+ * exact weights and activations: up to 2^-7 of the sum of |w * x| for the two roundings, and n * 2^-24 of it
+ * for the sum. */
+typedef void kernel_matmul_bf16(uint32_t type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                                const struct acts_bf16 *x, float *y, size_t y_stride);
+
 struct kernels {
     const char *name; /* of the level */
 
@@ -136,6 +167,15 @@ struct kernels {
 
     /* x [n]: row t of acts (KERNELS: sections on A32 and A256). NULL for ACT_F32. */
     void (*quantize[ACT_FORMS])(const float *x, const struct acts *acts, size_t t);
+    /* Arrange row t, which is quantized, in acts->tiles, in the level's own way: where there is such a
+     * function and acts has tiles, its matmul wants this for all rows. NULL: nothing to arrange. */
+    void (*arrange[ACT_FORMS])(const struct acts *acts, size_t t);
+
+    /* NULL where the level or the CPU has no bf16. */
+    kernel_matmul_bf16 *matmul_bf16;
+    bool bf16_is_faster[TYPE_COUNT]; /* than matmul, with many tokens, as measured: kernels/README.md */
+    /* x [n]: row t of acts. */
+    void (*round_bf16)(const float *x, const struct acts_bf16 *acts, size_t t);
 
     /* y[i] = fl(fl(x[i] * r) * w[i]), r = 1 / sqrt(S / n + eps), S = sum x*x by the ACT_F32 rule.
      * y may be x. */

@@ -15,6 +15,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #if defined(__linux__)
 #    include <unistd.h>
@@ -376,7 +377,14 @@ static void describe(struct bench *b) {
     r->n_threads_batch = quern_session_n_threads_batch(b->session);
     r->type_k = cache_types[b->s->cache_k];
     r->type_v = cache_types[b->s->cache_v];
+    r->prefill = quern_session_prefill(b->session);
     cpu_name(r->cpu, sizeof r->cpu);
+}
+
+/* The products that a prompt is made of, as far as there is a choice. */
+static enum peak_kind peak_of(const struct bench *b) {
+    const char *prefill = quern_session_prefill(b->session);
+    return strstr(prefill, "bf16") ? PEAK_BF16 : b->workload.kind;
 }
 
 static enum quern_status bench(struct bench *b, struct quern_error *err) {
@@ -384,7 +392,7 @@ static enum quern_status bench(struct bench *b, struct quern_error *err) {
     if (!st)
         st = open_session(b, err);
     if (!st)
-        st = limits_open(&b->probe, b->gguf, b->info.isa, b->workload.kind, err);
+        st = limits_open(&b->probe, b->gguf, b->info.isa, peak_of(b), err);
     if (st)
         return st;
     describe(b);

@@ -52,8 +52,9 @@ enum quern_status report_end(struct report *r, const struct bench_test *tests, s
     }
     if (r->format != REPORT_MD)
         return QUERN_OK;
-    printf("\nquern %s; %s; cache %s, %s; batches of %zu; loaded in %.0f ms\n", quern_version(),
-           r->cpu[0] ? r->cpu : "unknown processor", r->type_k, r->type_v, r->n_batch, r->load_ms);
+    printf("\nquern %s; %s; cache %s, %s; batches of %zu; prefill %s; loaded in %.0f ms\n", quern_version(),
+           r->cpu[0] ? r->cpu : "unknown processor", r->type_k, r->type_v, r->n_batch, r->prefill,
+           r->load_ms);
     for (size_t i = 0; i < n; i++)
         report_limits(r, &tests[i]);
     return QUERN_OK;

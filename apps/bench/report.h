@@ -23,6 +23,7 @@ struct report {
     size_t n_batch;
     unsigned n_threads, n_threads_batch;
     const char *type_k, *type_v;
+    const char *prefill; /* as quern_session_prefill() says it */
     double load_ms;
     char cpu[128];
     json_t *tests; /* of REPORT_JSON: what is printed at the end */

@@ -32,6 +32,7 @@ static void put_run(json_t *o, const struct report *r, bool *failed) {
     json_put(o, "type_v", json_string(r->type_v), failed);
     json_put(o, "use_mmap", json_true(), failed);
     json_put(o, "kernel_level", json_string(r->info->isa), failed);
+    json_put(o, "prefill", json_string(r->prefill), failed);
     json_put(o, "load_ms", json_number(r->load_ms), failed);
     json_put(o, "token_bytes", whole(r->workload->weight_bytes), failed);
     json_put(o, "token_macs", whole(r->workload->token_macs), failed);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { CELL = 128 };
 
@@ -57,6 +58,10 @@ static void cell_speed(const struct row *row, char *cell) {
 }
 static void cell_median(const struct row *row, char *cell) { decimal(row->f->median_ts, 2, cell); }
 static void cell_level(const struct row *row, char *cell) { snprintf(cell, CELL, "%s", row->r->info->isa); }
+/* The mode; what auto chose is in the line below. */
+static void cell_prefill(const struct row *row, char *cell) {
+    snprintf(cell, CELL, "%.*s", (int)strcspn(row->r->prefill, ":"), row->r->prefill);
+}
 static void cell_bandwidth(const struct row *row, char *cell) { decimal(row->f->bandwidth_gbs, 1, cell); }
 static void cell_bandwidth_share(const struct row *row, char *cell) {
     percent(row->f->bandwidth_share, cell);
@@ -73,19 +78,13 @@ static const struct column {
     bool is_left;
     void (*write)(const struct row *row, char *cell);
 } columns[] = {
-    { "model", 0, true, cell_model },
-    { "size", 10, false, cell_size },
-    { "params", 10, false, cell_params },
-    { "backend", 7, true, cell_backend },
-    { "threads", 7, false, cell_threads },
-    { "test", 13, false, cell_test },
-    { "t/s", 18, false, cell_speed },
-    { "median", 9, false, cell_median },
-    { "level", 7, true, cell_level },
-    { "GB/s", 6, false, cell_bandwidth },
-    { "of read", 7, false, cell_bandwidth_share },
-    { "GMAC/s", 7, false, cell_gmacs },
-    { "of peak", 7, false, cell_peak_share },
+    { "model", 0, true, cell_model },      { "size", 10, false, cell_size },
+    { "params", 10, false, cell_params },  { "backend", 7, true, cell_backend },
+    { "threads", 7, false, cell_threads }, { "test", 13, false, cell_test },
+    { "t/s", 18, false, cell_speed },      { "median", 9, false, cell_median },
+    { "level", 7, true, cell_level },      { "prefill", 7, true, cell_prefill },
+    { "GB/s", 6, false, cell_bandwidth },  { "of read", 7, false, cell_bandwidth_share },
+    { "GMAC/s", 7, false, cell_gmacs },    { "of peak", 7, false, cell_peak_share },
     { "logits", 16, true, cell_hash },
 };
 

@@ -1,7 +1,7 @@
 /* linear.c - matrix products: one input, one or several matrices.
  * SPDX-License-Identifier: MIT
  * The input is normed where that is asked for and brought into the form that the weights are multiplied with,
- * once for all matrices of the group (q, k, v). Recipes mix types with at most two forms in a group. What
+ * once for all matrices of the group (q, k, v). What
  * follows a product row by row (bias, residual, gating) is done by the worker that has just computed the
  * rows, while they are in its cache, so that only complete outputs are waited for. */
 #include "engine/ops/deal.h"
@@ -10,26 +10,56 @@
 
 #include <assert.h>
 
-enum { MAX_FORMS = 2 };
+/* What a matrix is multiplied with: a form of activations, or rows of bf16. Recipes mix types with at most
+ * two forms in a group, and bf16 makes three. */
+enum { MAX_FORMS = INPUT_FORMS, INPUT_BF16 = ACT_FORMS, BF16_TOKENS = 32 };
 
 /* ---- The input ---- */
 
 /* One input in the forms that a group of matrices needs. */
 struct prepared {
-    enum act_form forms[MAX_FORMS];
-    struct acts
-        acts[MAX_FORMS]; /* ACT_NONE: inputs that stay floats; with float matrices as they are rounded */
-    size_t n_forms;
+    unsigned forms[MAX_FORMS];
+    /* ACT_NONE: inputs that stay floats; with float matrices as they are rounded */
+    struct acts acts[MAX_FORMS];
+    struct acts_bf16 bf16;
+    size_t n_tokens, n_forms;
     const float *rounded; /* the same as floats again */
 };
 
+static unsigned form_of(const struct step *s, const struct matrix *m, size_t n_tokens) {
+    return n_tokens >= BF16_TOKENS && s->session->bf16[m->type] ? INPUT_BF16 : model_act_form(s->model, m);
+}
+
+static size_t find_form(const struct prepared *p, unsigned form) {
+    size_t i = 0;
+    while (i < p->n_forms && p->forms[i] != form)
+        i++;
+    return i;
+}
+
 static void need_form(const struct step *s, struct prepared *p, const struct matrix *m) {
-    enum act_form form = model_act_form(s->model, m);
-    for (size_t i = 0; i < p->n_forms; i++)
-        if (p->forms[i] == form)
-            return;
+    const unsigned form = form_of(s, m, p->n_tokens);
+    if (find_form(p, form) < p->n_forms)
+        return;
     assert(p->n_forms < MAX_FORMS);
     p->forms[p->n_forms++] = form;
+}
+
+/* Row t of the input, in form i. rounded: where floats are kept as they are rounded. */
+static void prepare_row(const struct kernels *k, const struct prepared *p, size_t i, const float *row,
+                        size_t t, float *rounded) {
+    const struct acts *acts = &p->acts[i];
+    if (p->forms[i] == INPUT_BF16) {
+        k->round_bf16(row, &p->bf16, t);
+        return;
+    }
+    if (acts->form == ACT_NONE)
+        return;
+    k->quantize[acts->form](row, acts, t);
+    if (k->arrange[acts->form] && acts->tiles)
+        k->arrange[acts->form](acts, t);
+    if (p->forms[i] == ACT_F32)
+        acts_values(acts, t, rounded + t * acts->n);
 }
 
 static void prepare_rows(const struct step *s, struct input in, size_t n, size_t begin, size_t end,
@@ -40,26 +70,26 @@ static void prepare_rows(const struct step *s, struct input in, size_t n, size_t
             s->kernels->rms_norm(row, in.gain, s->model->hp.norm_eps, memory->normed + t * n, n);
             row = memory->normed + t * n;
         }
-        for (size_t i = 0; i < p->n_forms; i++) {
-            if (p->acts[i].form == ACT_NONE)
-                continue;
-            s->kernels->quantize[p->acts[i].form](row, &p->acts[i], t);
-            if (p->forms[i] == ACT_F32)
-                acts_values(&p->acts[i], t, memory->rounded + t * n);
-        }
+        for (size_t i = 0; i < p->n_forms; i++)
+            prepare_row(s->kernels, p, i, row, t, memory->rounded);
     }
 }
 
 /* Each worker prepares its share of the rows and waits for the others; or all rows for itself, where that is
  * cheaper than meeting: norm and forms take about 0.3 ns a value, a barrier 0.2 us and, on a busy machine,
  * much more. A single row cannot be shared, and the others would only wait for it. */
-static void prepare(struct worker *w, const struct step *s, struct input in, size_t n_tokens, size_t n_in,
+static void prepare(struct worker *w, const struct step *s, struct input in, size_t n_in,
                     struct prepared *p) {
-    bool is_own = n_tokens == 1 || n_tokens * n_in <= OWN_INPUT_VALUES;
+    const size_t n_tokens = p->n_tokens;
+    bool is_own = n_tokens == 1 || (n_tokens < ACTS_TILED && n_tokens * n_in <= OWN_INPUT_VALUES);
     const struct input_memory *memory = is_own ? &s->scratch->own_input[w->id] : &s->scratch->input;
     p->rounded = memory->rounded;
     for (size_t i = 0; i < p->n_forms; i++) {
-        enum act_form form = p->forms[i] == ACT_F32 ? model_rounding(s->model) : p->forms[i];
+        if (p->forms[i] == INPUT_BF16) {
+            p->bf16 = (struct acts_bf16){ n_in, n_tokens, (uint16_t *)(void *)memory->acts[i] };
+            continue;
+        }
+        enum act_form form = p->forms[i] == ACT_F32 ? model_rounding(s->model) : (enum act_form)p->forms[i];
         acts_place(&p->acts[i], form, n_in, n_tokens, memory->acts[i]);
         p->acts[i].x = in.gain ? memory->normed : in.x;
         p->acts[i].outlier = s->model->options.outliers;
@@ -84,32 +114,44 @@ static void count_outliers(const struct worker *w, const struct step *s, const s
 /* ---- Products ---- */
 
 /* What a matrix is multiplied with, as its kernel wants to see it. */
-static struct acts acts_for(const struct step *s, const struct prepared *p, const struct matrix *m) {
-    const enum act_form form = model_act_form(s->model, m);
-    struct acts x = p->acts[p->forms[0] == form ? 0 : 1];
+struct operand {
+    bool is_bf16;
+    struct acts acts;
+    const struct acts_bf16 *bf16;
+};
+
+static struct operand operand_for(const struct step *s, const struct prepared *p, const struct matrix *m) {
+    const unsigned form = form_of(s, m, p->n_tokens);
+    if (form == INPUT_BF16)
+        return (struct operand){ .is_bf16 = true, .bf16 = &p->bf16 };
+    struct acts x = p->acts[find_form(p, form)];
     if (form == ACT_F32)
         x.x = x.form == ACT_NONE ? x.x : p->rounded;
-    x.form = form == ACT_ROW8 && !m->is_one_scale ? ACT_A32 : form;
-    return x;
+    x.form = form == ACT_ROW8 && !m->is_one_scale ? ACT_A32 : (enum act_form)form;
+    return (struct operand){ .acts = x };
 }
 
 static void multiply_rows(struct worker *w, const struct step *s, const struct matrix *m,
-                          const struct acts *x, size_t begin, size_t n, float *y) {
+                          const struct operand *x, size_t begin, size_t n, float *y) {
     const uint8_t *rows = near_weights(w, s, m) + begin * m->row_bytes;
+    if (x->is_bf16) {
+        s->kernels->matmul_bf16(m->type, rows, m->row_bytes, n, x->bf16, y + begin, m->n_out);
+        return;
+    }
     kernel_matmul *matmul = m->is_one_scale ? s->kernels->matmul_w8a8 : s->kernels->matmul[m->type];
-    matmul(rows, m->row_bytes, n, x, y + begin, m->n_out);
-    if (x->outlier > 0 && model_act_form(s->model, m) == ACT_ROW8)
-        s->kernels->add_outliers(rows, m->row_bytes, n, x, y + begin, m->n_out);
+    matmul(rows, m->row_bytes, n, &x->acts, y + begin, m->n_out);
+    if (x->acts.outlier > 0 && model_act_form(s->model, m) == ACT_ROW8)
+        s->kernels->add_outliers(rows, m->row_bytes, n, &x->acts, y + begin, m->n_out);
 }
 
-static void multiply(struct worker *w, const struct step *s, const struct acts *acts,
+static void multiply(struct worker *w, const struct step *s, const struct operand *x, size_t n_tokens,
                      const struct linear *out) {
     const struct matrix *m = out->matrix;
     struct row_deal rows;
-    deal_rows(w, s, m->n_out, m->row_bytes, acts->n_tokens, &rows);
+    deal_rows(w, s, m->n_out, m->row_bytes, n_tokens, &rows);
     for (size_t begin, n; (n = take_rows(w, &rows, &begin));) {
-        multiply_rows(w, s, m, acts, begin, n, out->y);
-        for (size_t t = 0; t < acts->n_tokens; t++) {
+        multiply_rows(w, s, m, x, begin, n, out->y);
+        for (size_t t = 0; t < n_tokens; t++) {
             float *y = out->y + t * m->n_out + begin;
             if (out->bias)
                 s->kernels->add(y, out->bias + begin, n);
@@ -122,27 +164,27 @@ static void multiply(struct worker *w, const struct step *s, const struct acts *
 void op_linear(struct worker *w, const struct step *s, struct input in, size_t n_tokens,
                const struct linear *outputs, size_t n_outputs) {
     assert(n_outputs <= MAX_OUTPUTS);
-    struct prepared p = { .n_forms = 0 };
+    struct prepared p = { .n_tokens = n_tokens };
     for (size_t i = 0; i < n_outputs; i++)
         need_form(s, &p, outputs[i].matrix);
-    prepare(w, s, in, n_tokens, outputs[0].matrix->n_in, &p);
+    prepare(w, s, in, outputs[0].matrix->n_in, &p);
     count_outliers(w, s, &p, outputs[0].matrix);
     for (size_t i = 0; i < n_outputs; i++) {
-        const struct acts x = acts_for(s, &p, outputs[i].matrix);
-        multiply(w, s, &x, &outputs[i]);
+        const struct operand x = operand_for(s, &p, outputs[i].matrix);
+        multiply(w, s, &x, n_tokens, &outputs[i]);
     }
     pool_barrier(w);
 }
 
 void op_gated(struct worker *w, const struct step *s, struct input in, size_t n_tokens,
               const struct matrix *gate, const struct matrix *up, float *y) {
-    struct prepared p = { .n_forms = 0 };
+    struct prepared p = { .n_tokens = n_tokens };
     struct row_deal rows;
     need_form(s, &p, gate);
     need_form(s, &p, up);
-    prepare(w, s, in, n_tokens, gate->n_in, &p);
+    prepare(w, s, in, gate->n_in, &p);
     count_outliers(w, s, &p, gate);
-    const struct acts gate_in = acts_for(s, &p, gate), up_in = acts_for(s, &p, up);
+    const struct operand gate_in = operand_for(s, &p, gate), up_in = operand_for(s, &p, up);
     size_t n_ff = gate->n_out;
     float *other = s->scratch->up;
     deal_rows(w, s, n_ff, gate->row_bytes + up->row_bytes, n_tokens, &rows);

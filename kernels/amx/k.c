@@ -47,46 +47,43 @@ TEMPLATE void columns_2_bits(const vector qs[16], const vector *hmask, struct co
     }
 }
 
-static void fill_q2_K(const uint8_t *const row[16], struct panel_half *out) {
+static void unpack_q2_K(const uint8_t *const row[16], struct columns *c, struct panel_half *out) {
     vector scales[4], qs[16], d[4];
-    struct columns c;
     transpose(row, offsetof(struct block_q2_K, scales), 4, scales);
     transpose(row, offsetof(struct block_q2_K, qs), 16, qs);
     transpose(row, offsetof(struct block_q2_K, d), 1, d);
-    columns_2_bits(qs, NULL, &c);
+    columns_2_bits(qs, NULL, c);
     UNROLL
     for (int i = 0; i < 4; i++) {
         const vector scale = move_bits(scales[i], 0, 4, 0), min = move_bits(scales[i], 4, 4, 0);
         UNROLL
         for (int j = 0; j < 4; j++)
-            c.scale[4 * i + j] = spread_byte(false, scale, j);
+            c->scale[4 * i + j] = spread_byte(false, scale, j);
         store64(out->min[2 * i], spread_pair(min, 0));
         store64(out->min[2 * i + 1], spread_pair(min, 1));
     }
     store_floats(out->d, floats_of_halves(d[0]));
     store_floats(out->dmin, floats_of_halves(srl_dwords(d[0], 16)));
-    store_columns(false, true, &c, &out->w);
 }
 
-static void fill_q3_K(const uint8_t *const row[16], struct panel_half *out) {
+/* |scale * q| reaches 128, but only -128 is a byte: so -scale * q and -d. */
+static void unpack_q3_K(const uint8_t *const row[16], struct columns *c, struct panel_half *out) {
     vector hmask[8], qs[16], scales[4], d[4];
-    struct columns c;
     transpose(row, offsetof(struct block_q3_K, hmask), 8, hmask);
     transpose(row, offsetof(struct block_q3_K, qs), 16, qs);
     transpose(row, offsetof(struct block_q3_K, scales), 3, scales);
     transpose(row, offsetof(struct block_q3_K, d) - 2, 1, d); /* not past the end of the block */
-    columns_2_bits(qs, hmask, &c);
+    columns_2_bits(qs, hmask, c);
     UNROLL
     for (int i = 0; i < 4; i++) {
         const vector low = move_bits(scales[i % 2], 4 * (i / 2), 4, 0);
         const vector high = move_bits(scales[2], 2 * i, 2, 4);
-        const vector minus = sub_bytes(set_bytes(32), or64(low, high)); /* is_negated */
+        const vector minus = sub_bytes(set_bytes(32), or64(low, high));
         UNROLL
         for (int j = 0; j < 4; j++)
-            c.scale[4 * i + j] = spread_byte(true, minus, j);
+            c->scale[4 * i + j] = spread_byte(true, minus, j);
     }
-    store_floats(out->d, floats_of_halves(srl_dwords(d[0], 16)));
-    store_columns(true, true, &c, &out->w);
+    store_floats(out->d, mul_floats(set_floats(-1), floats_of_halves(srl_dwords(d[0], 16))));
 }
 
 /* Scales, minima and d of Q4_K and Q5_K, 6 bits each. Dwords 1 and 2 of a block hold the first four of either
@@ -129,25 +126,20 @@ TEMPLATE void columns_4_bits(const uint8_t *const row[16], size_t offset, const 
     }
 }
 
-static void fill_q4_K(const uint8_t *const row[16], struct panel_half *out) {
-    struct columns c;
-    unpack_header(row, &c, out);
-    columns_4_bits(row, offsetof(struct block_q4_K, qs), NULL, &c);
-    store_columns(false, false, &c, &out->w);
+static void unpack_q4_K(const uint8_t *const row[16], struct columns *c, struct panel_half *out) {
+    unpack_header(row, c, out);
+    columns_4_bits(row, offsetof(struct block_q4_K, qs), NULL, c);
 }
 
-static void fill_q5_K(const uint8_t *const row[16], struct panel_half *out) {
+static void unpack_q5_K(const uint8_t *const row[16], struct columns *c, struct panel_half *out) {
     vector qh[8];
-    struct columns c;
-    unpack_header(row, &c, out);
+    unpack_header(row, c, out);
     transpose(row, offsetof(struct block_q5_K, qh), 8, qh);
-    columns_4_bits(row, offsetof(struct block_q5_K, qs), qh, &c);
-    store_columns(false, false, &c, &out->w);
+    columns_4_bits(row, offsetof(struct block_q5_K, qs), qh, c);
 }
 
-static void fill_q6_K(const uint8_t *const row[16], struct panel_half *out) {
+static void unpack_q6_K(const uint8_t *const row[16], struct columns *c, struct panel_half *out) {
     vector qh[16], scales[4], d[4];
-    struct columns c;
     transpose(row, offsetof(struct block_q6_K, qh), 16, qh);
     transpose(row, offsetof(struct block_q6_K, scales), 4, scales);
     transpose(row, offsetof(struct block_q6_K, d) - 2, 1, d); /* not past the end of the block */
@@ -161,55 +153,59 @@ static void fill_q6_K(const uint8_t *const row[16], struct panel_half *out) {
             for (int l = 0; l < 8; l++) {
                 const vector low = move_bits(ql[8 * (i % 2) + l], i < 2 ? 0 : 4, 4, 0);
                 const vector q = or64(low, move_bits(qh[8 * half + l], 2 * i, 2, 4));
-                c.q[32 * half + 8 * i + l] = sub_bytes(q, set_bytes(32));
+                c->q[32 * half + 8 * i + l] = sub_bytes(q, set_bytes(32));
             }
         }
     }
     UNROLL
     for (int j = 0; j < 16; j++)
-        c.scale[j] = spread_byte(true, scales[j / 4], j % 4);
+        c->scale[j] = spread_byte(true, scales[j / 4], j % 4);
     store_floats(out->d, floats_of_halves(srl_dwords(d[0], 16)));
-    store_columns(true, false, &c, &out->w);
 }
 
 /* ---- The types ---- */
 
+const struct super_type AMX(q2_K_type) = {
+    sizeof(struct block_q2_K), unpack_q2_K, SUPER_BYTE_MIN, { BELOW(matmul_q2_K), 32, 24, 12 }
+};
+
 void AMX(matmul_q2_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    static const struct super_type type = {
-        sizeof(struct block_q2_K), fill_q2_K, SUPER_BYTE_MIN_16, false, { BELOW(matmul_q2_K), 32, 16, 8 }
-    };
-    AMX(matmul_super)(&type, w, row_bytes, n_rows, x, y, y_stride);
+    AMX(matmul_super)(&AMX(q2_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }
+
+const struct super_type AMX(q3_K_type) = {
+    sizeof(struct block_q3_K), unpack_q3_K, SUPER_BYTE, { BELOW(matmul_q3_K), 32, 24, 12 }
+};
 
 void AMX(matmul_q3_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    static const struct super_type type = {
-        sizeof(struct block_q3_K), fill_q3_K, SUPER_BYTE, true, { BELOW(matmul_q3_K), 32, 16, 8 }
-    };
-    AMX(matmul_super)(&type, w, row_bytes, n_rows, x, y, y_stride);
+    AMX(matmul_super)(&AMX(q3_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }
+
+const struct super_type AMX(q4_K_type) = {
+    sizeof(struct block_q4_K), unpack_q4_K, SUPER_DIGITS_MIN, { BELOW(matmul_q4_K), 32, 64, 12 }
+};
 
 void AMX(matmul_q4_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    static const struct super_type type = {
-        sizeof(struct block_q4_K), fill_q4_K, SUPER_DIGITS_MIN_32, false, { BELOW(matmul_q4_K), 32, 32, 12 }
-    };
-    AMX(matmul_super)(&type, w, row_bytes, n_rows, x, y, y_stride);
+    AMX(matmul_super)(&AMX(q4_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }
+
+const struct super_type AMX(q5_K_type) = {
+    sizeof(struct block_q5_K), unpack_q5_K, SUPER_DIGITS_MIN, { BELOW(matmul_q5_K), 32, 64, 12 }
+};
 
 void AMX(matmul_q5_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    static const struct super_type type = {
-        sizeof(struct block_q5_K), fill_q5_K, SUPER_DIGITS_MIN_32, false, { BELOW(matmul_q5_K), 32, 32, 12 }
-    };
-    AMX(matmul_super)(&type, w, row_bytes, n_rows, x, y, y_stride);
+    AMX(matmul_super)(&AMX(q5_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }
+
+const struct super_type AMX(q6_K_type) = {
+    sizeof(struct block_q6_K), unpack_q6_K, SUPER_DIGITS, { BELOW(matmul_q6_K), 32, 56, 16 }
+};
 
 void AMX(matmul_q6_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    static const struct super_type type = {
-        sizeof(struct block_q6_K), fill_q6_K, SUPER_DIGITS, false, { BELOW(matmul_q6_K), 32, 24, 12 }
-    };
-    AMX(matmul_super)(&type, w, row_bytes, n_rows, x, y, y_stride);
+    AMX(matmul_super)(&AMX(q6_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }

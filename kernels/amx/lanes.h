@@ -30,6 +30,9 @@ TEMPLATE void prefetch(const void *p, size_t bytes) {
         __asm__ volatile("prefetcht1 %0" : : "m"(line[i]));
 }
 
+/* Make ready to write the line of p. */
+TEMPLATE void prefetch_line_to_write(void *p) { __asm__ volatile("prefetchw %0" : : "m"(*(uint8_t *)p)); }
+
 typedef __m512i vector;
 typedef __m512 floats;
 
@@ -51,6 +54,7 @@ TEMPLATE vector add_dwords(vector a, vector b) { return _mm512_add_epi32(a, b); 
 TEMPLATE vector sub_dwords(vector a, vector b) { return _mm512_sub_epi32(a, b); }
 TEMPLATE vector sll_dwords(vector a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 TEMPLATE vector srl_dwords(vector a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+TEMPLATE vector sra_dwords(vector a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
 
 /* Bytes 1, 3, 5.. of odd, bytes 0, 2, 4.. of even. */
 TEMPLATE vector mix_bytes(vector odd, vector even) {
@@ -94,13 +98,28 @@ TEMPLATE floats fnma_floats(floats a, floats b, floats c) { return _mm512_fnmadd
 /* The f16 in the low word of each dword. */
 TEMPLATE floats floats_of_halves(vector v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
 
-/* Dwords 0..n_dwords-1 at offset in 16 rows as columns: out[i] has dword i of each row. n_dwords <= 16. */
-TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dwords, vector *out) {
-    const __mmask16 mask = (__mmask16)((1u << n_dwords) - 1);
-    __m512i a[16], b[16];
-    UNROLL
-    for (size_t i = 0; i < 16; i++)
-        a[i] = _mm512_maskz_loadu_epi32(mask, row[i] + offset);
+TEMPLATE floats floats_of_bits(vector v) { return _mm512_castsi512_ps(v); }
+
+#    ifdef __AVX512BF16__
+/* 32 consecutive values rounded to bf16: lanes of low, then of high. */
+TEMPLATE vector round_bf16(floats low, floats high) { return (vector)_mm512_cvtne2ps_pbh(high, low); }
+
+/* sum + the two products of bf16 in each dword. */
+TEMPLATE floats dot_bf16(floats sum, vector a, vector b) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+
+/* Lane i of both, rounded to bf16, in dword i. */
+TEMPLATE vector pair_bf16(floats even, floats odd) {
+    const vector order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7,
+                                          22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, round_bf16(even, odd));
+}
+#    endif
+
+/* Columns of 16 rows of 16 dwords, of which the first n_dwords matter: out[i] has dword i of each row. */
+TEMPLATE void transpose_vectors(vector a[16], size_t n_dwords, vector *out) {
+    __m512i b[16];
     UNROLL
     for (size_t i = 0; i < 16; i += 2) {
         b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
@@ -127,6 +146,28 @@ TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dw
         if (i + 12 < n_dwords)
             out[i + 12] = _mm512_shuffle_i32x4(high0, high1, 0xdd);
     }
+}
+
+/* Dwords 0..n_dwords-1 at offset in 16 rows as columns. n_dwords <= 16. */
+TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dwords, vector *out) {
+    const __mmask16 mask = (__mmask16)((1u << n_dwords) - 1);
+    vector a[16];
+    UNROLL
+    for (size_t i = 0; i < 16; i++)
+        a[i] = _mm512_maskz_loadu_epi32(mask, row[i] + offset);
+    transpose_vectors(a, n_dwords, out);
+}
+
+/* Eight dwords at one offset in 16 rows and eight at another as columns. */
+TEMPLATE void transpose_two(const uint8_t *const row[16], size_t first, size_t second, vector out[16]) {
+    vector a[16];
+    UNROLL
+    for (size_t i = 0; i < 16; i++) {
+        const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(row[i] + first));
+        const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(row[i] + second));
+        a[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+    transpose_vectors(a, 16, out);
 }
 
 #else

@@ -13,6 +13,8 @@ TEMPLATE void prefetch(const void *p, size_t bytes) {
     (void)bytes;
 }
 
+TEMPLATE void prefetch_line_to_write(void *p) { (void)p; }
+
 typedef struct {
     uint8_t byte[64];
 } vector;
@@ -168,6 +170,13 @@ TEMPLATE vector srl_dwords(vector a, int n) {
     return of_dwords(x);
 }
 
+TEMPLATE vector sra_dwords(vector a, int n) {
+    dwords x = dwords_of(a);
+    for (size_t i = 0; i < 16; i++)
+        x.lane[i] = (uint32_t)((int32_t)x.lane[i] >> n);
+    return of_dwords(x);
+}
+
 TEMPLATE vector mix_bytes(vector odd, vector even) {
     for (size_t i = 0; i < 64; i += 2)
         odd.byte[i] = even.byte[i];
@@ -246,10 +255,48 @@ TEMPLATE floats floats_of_halves(vector v) {
     return f;
 }
 
+TEMPLATE floats floats_of_bits(vector v) {
+    floats f;
+    memcpy(&f, &v, sizeof f);
+    return f;
+}
+
+/* To nearest even; a NaN becomes a quiet one. */
+TEMPLATE uint16_t bf16_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+TEMPLATE vector round_bf16(floats low, floats high) {
+    words w;
+    for (size_t i = 0; i < 16; i++) {
+        w.lane[i] = bf16_of(low.lane[i]);
+        w.lane[16 + i] = bf16_of(high.lane[i]);
+    }
+    return of_words(w);
+}
+
+TEMPLATE vector pair_bf16(floats even, floats odd) {
+    words w;
+    for (size_t i = 0; i < 16; i++) {
+        w.lane[2 * i] = bf16_of(even.lane[i]);
+        w.lane[2 * i + 1] = bf16_of(odd.lane[i]);
+    }
+    return of_words(w);
+}
+
 TEMPLATE void transpose(const uint8_t *const row[16], size_t offset, size_t n_dwords, vector *out) {
     for (size_t i = 0; i < n_dwords; i++)
         for (size_t r = 0; r < 16; r++)
             memcpy(out[i].byte + 4 * r, row[r] + offset + 4 * i, 4);
+}
+
+TEMPLATE void transpose_two(const uint8_t *const row[16], size_t first, size_t second, vector out[16]) {
+    transpose(row, first, 8, out);
+    transpose(row, second, 8, out + 8);
 }
 
 #endif

@@ -39,7 +39,9 @@ struct tile_config {
  *   TILE_STORE(tiles, t, tile)
  *   TILE_DOT(tiles, c, a, b)        c[m][n] += sum over k of a[m][k] * b[k / 4][4 n + k % 4], signed bytes in
  *                                   int32: a is 16 rows of values, b holds 16 columns, four consecutive
- *                                   values of a column side by side (tdpbssd) */
+ *                                   values of a column side by side (tdpbssd)
+ *   TILE_DOT_BF16(tiles, c, a, b)   likewise bf16 in float, two values side by side (tdpbf16ps: subnormals
+ * are zero) */
 #ifndef AMX_EMULATED
 
 struct tiles {
@@ -89,6 +91,12 @@ static inline void tiles_end(const struct tiles *tiles) {
             __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :);                              \
         } while (0)
 
+#    define TILE_DOT_BF16(tiles, c, a, b)                                                                    \
+        do {                                                                                                 \
+            (void)(tiles);                                                                                   \
+            __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :);                            \
+        } while (0)
+
 #else
 
 struct tiles {
@@ -129,12 +137,35 @@ static inline void tile_dot(struct tiles *tiles, size_t c, size_t a, size_t b) {
     }
 }
 
+/* The float that is the bf16 at p. */
+static inline float tile_bf16(const uint8_t *p) {
+    const uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 24;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline void tile_dot_bf16(struct tiles *tiles, size_t c, size_t a, size_t b) {
+    for (size_t m = 0; m < tiles->config.rows[c]; m++) {
+        float sum[TILE_BYTES / 4];
+        memcpy(sum, tiles->t[c].row[m], sizeof sum);
+        for (size_t k = 0; k < tiles->config.bytes[a] / 2; k++) {
+            const float x = tile_bf16(tiles->t[a].row[m] + 2 * k);
+            const uint8_t *column = tiles->t[b].row[k / 2] + k % 2 * 2;
+            for (size_t n = 0; n < TILE_BYTES / 4; n++)
+                sum[n] += x * tile_bf16(column + 4 * n);
+        }
+        memcpy(tiles->t[c].row[m], sum, sizeof sum);
+    }
+}
+
 #    define TILE_ZERO(tiles, i)              memset(&(tiles)->t[i], 0, sizeof(tiles)->t[i])
 #    define TILE_LOAD(tiles, i, tile)        tile_load(tiles, i, (tile)->row[0])
 #    define TILE_LOAD_AT(tiles, i, tile, at) tile_load(tiles, i, (tile)->row[0] + (at))
 #    define TILE_STREAM(tiles, i, tile)      TILE_LOAD(tiles, i, tile)
 #    define TILE_STORE(tiles, i, tile)       tile_store(tiles, i, tile)
 #    define TILE_DOT(tiles, c, a, b)         tile_dot(tiles, c, a, b)
+#    define TILE_DOT_BF16(tiles, c, a, b)    tile_dot_bf16(tiles, c, a, b)
 
 #endif
 

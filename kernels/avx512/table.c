@@ -44,4 +44,5 @@ void kernels_fill_avx512(struct kernels *k) {
     k->attn_values[CACHE_BF16] = attn_values_bf16_avx512;
     k->attn_values[CACHE_Q8_0] = attn_values_q8_0_avx512;
     k->attn_values[CACHE_Q4_0] = attn_values_q4_0_avx512;
+    kernels_fill_avx512_bf16(k);
 }

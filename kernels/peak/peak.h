@@ -9,6 +9,7 @@
 
 enum peak_kind {
     PEAK_INT8,  /* products of bytes: quantized weights */
+    PEAK_BF16,  /* products of bf16 with sums of float32: the prefill mode of that name */
     PEAK_FLOAT, /* fused multiply-add of float32: F32, F16 and BF16 weights */
     PEAK_KINDS,
 };

@@ -59,27 +59,39 @@ struct tile_config {
 static_assert(sizeof(struct tile_config) == 64, "what ldtilecfg reads");
 
 /* A 2 x 2 square of accumulators, as a matrix kernel has it: each operand tile is used twice. */
-static void tdpbusd(size_t n) {
+#define TILE_LOOP(product)                                                                                   \
+    "ldtilecfg %1\n\t"                                                                                       \
+    ".irp r,0,1,2,3,4,5,6,7\n\t"                                                                             \
+    "tilezero %%tmm\\r\n\t"                                                                                  \
+    ".endr\n"                                                                                                \
+    "1:\n\t" product " %%tmm4, %%tmm6, %%tmm0\n\t" product " %%tmm5, %%tmm6, %%tmm1\n\t" product             \
+    " %%tmm4, %%tmm7, %%tmm2\n\t" product " %%tmm5, %%tmm7, %%tmm3\n\t"                                      \
+    "dec %0\n\t"                                                                                             \
+    "jnz 1b\n\t"                                                                                             \
+    "tilerelease"
+
+static struct tile_config full_tiles(void) {
     struct tile_config config = { .palette = 1 };
     for (size_t i = 0; i < TILES; i++)
         config.row_bytes[i] = TILE_ROW_BYTES, config.rows[i] = TILE_ROWS;
-    __asm__ volatile("ldtilecfg %1\n\t"
-                     ".irp r,0,1,2,3,4,5,6,7\n\t"
-                     "tilezero %%tmm\\r\n\t"
-                     ".endr\n"
-                     "1:\n\t"
-                     "tdpbusd %%tmm4, %%tmm6, %%tmm0\n\t"
-                     "tdpbusd %%tmm5, %%tmm6, %%tmm1\n\t"
-                     "tdpbusd %%tmm4, %%tmm7, %%tmm2\n\t"
-                     "tdpbusd %%tmm5, %%tmm7, %%tmm3\n\t"
-                     "dec %0\n\t"
-                     "jnz 1b\n\t"
-                     "tilerelease"
-                     : "+r"(n)
-                     : "m"(config)
-                     : "cc");
+    return config;
 }
 
+static void tdpbusd(size_t n) {
+    struct tile_config config = full_tiles();
+    __asm__ volatile(TILE_LOOP("tdpbusd") : "+r"(n) : "m"(config) : "cc");
+}
+
+static void tdpbf16ps(size_t n) {
+    struct tile_config config = full_tiles();
+    __asm__ volatile(TILE_LOOP("tdpbf16ps") : "+r"(n) : "m"(config) : "cc");
+}
+
+static void vdpbf16ps_zmm(size_t n) {
+    __asm__ volatile(LOOP("vdpbf16ps %%zmm15, %%zmm14, %%zmm\\r") : "+r"(n) : : CHANGED);
+}
+
+#undef TILE_LOOP
 #undef REGISTERS
 #undef LOOP
 #undef CHANGED
@@ -89,8 +101,10 @@ enum {
     YMM_INT8 = CHAINS * 32,
     YMM_F32 = CHAINS * 8,
     ZMM_INT8 = CHAINS * 64,
+    ZMM_BF16 = CHAINS * 32,
     ZMM_F32 = CHAINS * 16,
     TILE_INT8 = TILE_PRODUCTS * TILE_ROWS * (TILE_ROW_BYTES / 4) * TILE_ROW_BYTES,
+    TILE_BF16 = TILE_INT8 / 2,
 };
 
 /* clang-format off */
@@ -100,8 +114,10 @@ static const struct peak_loop rows[] = {
     { "avxvnni", PEAK_INT8,  "vpdpbusd ymm",    CPU_AVX2 | CPU_AVX_VNNI,     YMM_INT8,  vpdpbusd_ymm   },
     { "avxvnni", PEAK_FLOAT, "vfmadd231ps ymm", CPU_AVX2 | CPU_FMA,          YMM_F32,   vfmadd_ymm     },
     { "avx512",  PEAK_INT8,  "vpdpbusd zmm",    CPU_AVX512_VNNI,             ZMM_INT8,  vpdpbusd_zmm   },
+    { "avx512",  PEAK_BF16,  "vdpbf16ps zmm",   CPU_AVX512 | CPU_AVX512_BF16, ZMM_BF16, vdpbf16ps_zmm  },
     { "avx512",  PEAK_FLOAT, "vfmadd231ps zmm", CPU_AVX512,                  ZMM_F32,   vfmadd_zmm     },
     { "amx",     PEAK_INT8,  "tdpbusd",         CPU_AMX_TILE | CPU_AMX_INT8, TILE_INT8, tdpbusd        },
+    { "amx",     PEAK_BF16,  "tdpbf16ps",       CPU_AMX_TILE | CPU_AMX_BF16, TILE_BF16, tdpbf16ps      },
     { "amx",     PEAK_FLOAT, "vfmadd231ps zmm", CPU_AVX512,                  ZMM_F32,   vfmadd_zmm     },
 };
 /* clang-format on */

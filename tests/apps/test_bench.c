@@ -73,6 +73,7 @@ static void json_has_every_field(void **state) {
         "peak_gmacs_after",
         "peak_gmacs_before",
         "limits_moved",
+        "prefill",
     };
     struct result r = run_quern(
         &(struct run){ .args = { "bench", "-q", "-p", "8", "-n", "4", "-r", "2", "-t", "2", "--json" } });
@@ -133,6 +134,35 @@ static void the_hash_depends_only_on_the_model_and_its_tokens(void **state) {
     }
     hash_of(&(struct run){ .args = { BENCH, "-p", "8", "-n", "0" } }, hash);
     assert_string_not_equal(hash, first);
+}
+
+/* In bf16 the threads share the same products, and what lacks bf16 says so instead of doing something else.
+ */
+static void prefill_in_bf16_does_not_depend_on_threads_or_is_refused(void **state) {
+    (void)state;
+    char one[17], two[17], direct[17];
+    struct result refused = run_quern(
+        &(struct run){ .args = { BENCH, "-p", "40", "-n", "0", "--prefill", "bf16", "--isa", "scalar" } });
+    assert_status(refused, 1);
+    assert_true(is_one_line(refused.err));
+    assert_non_null(strstr(refused.err, "level scalar has none here (allowed: direct, auto)"));
+    free_result(&refused);
+    hash_of(&(struct run){ .args = { BENCH, "-p", "40", "-n", "0" } }, direct);
+    hash_of(&(struct run){ .args = { BENCH, "-p", "40", "-n", "0", "--prefill", "auto", "--isa", "scalar" } },
+            one);
+    assert_string_equal(one, direct); /* there is nothing to choose */
+    struct result r =
+        run_quern(&(struct run){ .args = { BENCH, "-p", "40", "-n", "0", "--prefill", "bf16", "-t", "1" } });
+    const bool has_bf16 = r.status == 0;
+    free_result(&r);
+    if (!has_bf16) {
+        print_message("skipped: this CPU has no bf16 products\n");
+        return;
+    }
+    hash_of(&(struct run){ .args = { BENCH, "-p", "40", "-n", "0", "--prefill", "bf16", "-t", "1" } }, one);
+    hash_of(&(struct run){ .args = { BENCH, "-p", "40", "-n", "0", "--prefill", "bf16", "-t", "2" } }, two);
+    assert_string_equal(one, two);
+    assert_string_not_equal(one, direct);
 }
 
 static void every_type_makes_a_model_with_finite_logits_and_no_file_is_left(void **state) {
@@ -316,6 +346,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_every_field),
         cmocka_unit_test(the_hash_depends_only_on_the_model_and_its_tokens),
+        cmocka_unit_test(prefill_in_bf16_does_not_depend_on_threads_or_is_refused),
         cmocka_unit_test(every_type_makes_a_model_with_finite_logits_and_no_file_is_left),
         cmocka_unit_test(recipes_mix_types_as_files_of_that_name_do),
         cmocka_unit_test(tables_have_a_line_for_each_test),

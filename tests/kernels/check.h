@@ -45,6 +45,7 @@ void check_time(struct check *c, const char *shape, void (*call)(const struct ch
 
 /* The families. */
 void check_matmul(struct check *c);
+void check_bf16(struct check *c); /* prints nothing for a level without */
 void check_quantize(struct check *c);
 void check_row8(struct check *c);
 void check_elementwise(struct check *c);

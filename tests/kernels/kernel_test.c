@@ -156,6 +156,7 @@ static void run_level(struct check *c, const char *level) {
     check_quantize(c);
     check_matmul(c);
     check_row8(c);
+    check_bf16(c);
     check_elementwise(c);
     check_attention(c);
 }
@@ -171,6 +172,7 @@ static void run_emulated(struct check *c) {
     c->is_tiled = c->is_emulated = true;
     check_matmul(c);
     check_row8(c);
+    check_bf16(c);
 }
 
 /* The value of an option --name=value, NULL if arg is another. */

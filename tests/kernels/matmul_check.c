@@ -16,7 +16,7 @@
 
 struct guarded_acts {
     struct acts acts;
-    struct guarded arrays[7];
+    struct guarded arrays[8];
     size_t n_arrays;
 };
 
@@ -121,6 +121,19 @@ static void free_product(struct product *p) {
     free(p->want);
 }
 
+/* Arrange acts as the level wants it, in guarded memory. */
+static struct guarded arrange(const struct check *c, struct acts *acts, enum guard guard) {
+    struct guarded memory = { .data = NULL };
+    acts->tiles = NULL;
+    if (!c->got.arrange[acts->form] || (acts->n_tokens < ACTS_TILED && !c->is_emulated))
+        return memory;
+    memory = guarded_alloc(acts_tile_bytes(acts->form, acts->n, acts->n_tokens), guard);
+    acts->tiles = memory.data;
+    for (size_t t = 0; t < acts->n_tokens; t++)
+        c->got.arrange[acts->form](acts, t);
+    return memory;
+}
+
 /* rows x tokens of p by the level, at the guarded end of all arrays, into a buffer of a pattern. */
 static void check_part(struct check *c, const struct product *p, size_t rows, size_t tokens) {
     const size_t gap = 3, stride = rows + gap, n_y = (tokens - 1) * stride + rows;
@@ -131,6 +144,7 @@ static void check_part(struct check *c, const struct product *p, size_t rows, si
     memset(y, 0xa5, n_y * sizeof *y);
     memset(pattern, 0xa5, sizeof pattern);
     struct acts acts = tokens_of(&p->acts.acts, token, tokens);
+    struct guarded tiles = arrange(c, &acts, p->guard);
     c->got.matmul[p->type]((const uint8_t *)p->w.data + row * p->row_bytes, p->row_bytes, rows, &acts, y,
                            stride);
     for (size_t t = 0; t < tokens; t++) {
@@ -139,6 +153,8 @@ static void check_part(struct check *c, const struct product *p, size_t rows, si
             check_bytes(c, "between two tokens of y", y + t * stride + rows, pattern, sizeof pattern);
     }
     guarded_free(&memory);
+    if (tiles.data)
+        guarded_free(&tiles);
 }
 
 /* ---- Checks of a type ---- */
@@ -233,8 +249,11 @@ static void time_type(struct check *c, uint32_t type) {
         char shape[64];
         snprintf(shape, sizeof shape, "2048x8192, %zu token%s", tokens[i], tokens[i] > 1 ? "s" : "");
         t.acts = tokens_of(&acts.acts, 0, tokens[i]);
+        struct guarded tiles = arrange(c, &t.acts, GUARD_BEFORE);
         check_time(c, shape, multiply_next, &t, (double)(ROWS * t.row_bytes),
                    (double)N * ROWS * (double)tokens[i]);
+        if (tiles.data)
+            guarded_free(&tiles);
     }
     free_acts(&acts);
     free(t.y);
