@@ -17,10 +17,9 @@ enum { MAX_FORMS = 2 };
 /* One input in the forms that a group of matrices needs. */
 struct prepared {
     enum act_form forms[MAX_FORMS];
-    struct acts
-        acts[MAX_FORMS]; /* ACT_NONE: inputs that stay floats; with float matrices as they are rounded */
+    struct acts acts[MAX_FORMS]; /* ACT_NONE for floats, or as these are rounded by (model_rounding) */
     size_t n_forms;
-    const float *rounded; /* the same as floats again */
+    const float *rounded; /* floats that were rounded */
 };
 
 static void need_form(const struct step *s, struct prepared *p, const struct matrix *m) {

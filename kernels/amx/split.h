@@ -31,26 +31,12 @@ static inline size_t tokens_for_tiles(const struct split *s, size_t n) {
     return rest < s->least_rest ? n - rest : n;
 }
 
-/* Tokens of x from `begin` on. */
-static inline struct acts acts_from(const struct acts *x, size_t begin) {
-    const size_t skip = begin * x->n, sub_block = x->form == ACT_A256_16 ? 16 : 32;
-    struct acts part = *x;
-    part.n_tokens = x->n_tokens - begin;
-    part.q = x->q + skip;
-    part.d = x->d + skip / (x->form == ACT_A32 || x->form == ACT_ROW8 ? 32 : 256);
-    part.sum = x->sum ? x->sum + skip / 32 : NULL;
-    part.a = x->a ? x->a + skip / sub_block : NULL;
-    part.g16 = x->g16 ? x->g16 + skip / 16 : NULL;
-    part.g32 = x->g32 ? x->g32 + skip / 32 : NULL;
-    return part;
-}
-
 /* Multiply the tokens from `begin` on by the level below. */
 static inline void multiply_rest(const struct split *s, size_t begin, const uint8_t *w, size_t row_bytes,
                                  size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
     if (begin == x->n_tokens)
         return;
-    const struct acts rest = acts_from(x, begin);
+    const struct acts rest = acts_of_tokens(x, begin, x->n_tokens - begin);
     s->below(w, row_bytes, n_rows, &rest, y + begin * y_stride, y_stride);
 }
 

@@ -58,7 +58,7 @@ TEMPLATE void tile_tokens(const struct tile *tile, const struct acts *x, size_t 
     for (size_t t = 0; t < n_tokens; t++) {
         UNROLL
         for (size_t r = 0; r < 8; r++)
-            u[t][r] = zero512();
+            u[t][r] = _mm512_setzero_si512();
     }
     for (; i + 2 <= n_blocks; i += 2) {
         add_products(tile->row, i, 2, q, x->n, n_tokens, u);
@@ -104,8 +104,8 @@ static void fill_panel(const uint8_t *w, size_t row_bytes, size_t n_out, size_t 
             __m512i column[16];
             transpose16(bytes[0], sizeof bytes[0], column);
             UNROLL
-            for (size_t i = 0; i < 16; i++)
-                _mm512_store_si512(p->w[8 * b + i][quarter], column[i]);
+            for (size_t c = 0; c < 16; c++)
+                _mm512_store_si512(p->w[8 * b + c][quarter], column[c]);
         }
     }
 }
