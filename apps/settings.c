@@ -6,6 +6,7 @@
 #include "formats/nearest.h"
 
 #include <errno.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <unistd.h>
 #if defined(__APPLE__)
@@ -353,10 +354,15 @@ enum quern_status start_session(const struct quern_model *model, const struct qu
     if (st)
         return st;
     const char *numa = quern_session_numa(*out);
+    unsigned n = quern_session_n_threads(*out), n_batch = quern_session_n_threads_batch(*out);
+    int n_cpus = omp_get_num_procs();
+    if ((n > (unsigned)n_cpus || n_batch > (unsigned)n_cpus) && !messages->quiet)
+        complain("note: %u threads on %d CPUs: more than CPUs are not faster", n > n_batch ? n : n_batch,
+                 n_cpus);
     if (*numa && !messages->quiet)
         complain("numa: %s", numa);
     if (messages->verbose)
-        complain("%u threads, %u for batches; by default as many as %s allow", quern_session_n_threads(*out),
-                 quern_session_n_threads_batch(*out), quern_threads_limit());
+        complain("%u threads, %u for batches; by default as many as %s allow", n, n_batch,
+                 quern_threads_limit());
     return QUERN_OK;
 }

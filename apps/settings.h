@@ -93,8 +93,9 @@ enum quern_status thread_count(int64_t given, unsigned *n, struct quern_error *e
 enum quern_status apply_engine_settings(const struct engine_settings *engine,
                                         struct quern_session_options *options, struct quern_error *err);
 
-/* Open a session. What was done about memory nodes goes to stderr unless quiet; with verbose also the number
- * of threads and what limits it. Errors: those of quern_session_open(). */
+/* Open a session. What was done about memory nodes goes to stderr unless quiet, and a note if there are more
+ * threads than CPUs; with verbose also their number and what limits it. Errors: those of
+ * quern_session_open(). */
 enum quern_status start_session(const struct quern_model *model, const struct quern_session_options *options,
                                 const struct message_settings *messages, struct quern_session **out,
                                 struct quern_error *err);

@@ -10,21 +10,19 @@
 
 struct level {
     const char *name;
-    uint64_t needs; /* features; those of a level contain those of every level before it */
+    const char *base; /* the level whose table this one's fill function overwrites; NULL: none */
+    uint64_t needs;   /* features beyond those of the base */
     void (*fill)(struct kernels *k);
 };
 
-/* Plainest first. A level's table is made by the fill functions up to and including its own. */
+/* Slowest first, and a level behind its base. */
 static const struct level levels[] = {
-    { "scalar", 0, kernels_fill_c },
+    { "scalar", NULL, 0, kernels_fill_c },
 #if defined(__x86_64__)
-    { "avx2", CPU_AVX2 | CPU_FMA | CPU_F16C, kernels_fill_avx2 },
-    { "avx512", CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI,
-      kernels_fill_avx512 },
-    { "amx",
-      CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI |
-          CPU_AMX_TILE | CPU_AMX_INT8,
-      kernels_fill_amx },
+    { "avx2", "scalar", CPU_AVX2 | CPU_FMA | CPU_F16C, kernels_fill_avx2 },
+    { "avxvnni", "avx2", CPU_AVX_VNNI, kernels_fill_avxvnni },
+    { "avx512", "avx2", CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI, kernels_fill_avx512 },
+    { "amx", "avx512", CPU_AMX_TILE | CPU_AMX_INT8, kernels_fill_amx },
 #endif
 };
 
@@ -32,33 +30,48 @@ enum { N_LEVELS = sizeof levels / sizeof levels[0] };
 
 const char *kernels_level(size_t i) { return i < N_LEVELS ? levels[i].name : NULL; }
 
-/* Tiles need the system's permission too, which holds for all threads of the process, older ones included. */
-static bool usable(const struct level *level) {
-    return (cpu_features() & level->needs) == level->needs &&
-           (!(level->needs & CPU_AMX_TILE) || cpu_allow_amx());
+/* The row of a name; NULL for NULL or if there is none. */
+static const struct level *level_row(const char *name) {
+    for (size_t i = 0; name && i < N_LEVELS; i++)
+        if (strcmp(levels[i].name, name) == 0)
+            return &levels[i];
+    return NULL;
 }
 
-/* The index of a level by name, the best usable one for NULL; N_LEVELS if there is none. */
-static size_t find_level(const char *name) {
-    for (size_t i = N_LEVELS; i-- > 0;)
-        if (name ? strcmp(levels[i].name, name) == 0 : usable(&levels[i]))
-            return i;
-    return N_LEVELS;
+/* Tiles need the system's permission too, which holds for all threads of the process, older ones included. */
+static bool usable(const struct level *level) {
+    uint64_t needs = 0;
+    for (; level; level = level_row(level->base))
+        needs |= level->needs;
+    return (cpu_features() & needs) == needs && (!(needs & CPU_AMX_TILE) || cpu_allow_amx());
+}
+
+/* The best level that can be used. */
+static const struct level *best_level(void) {
+    size_t i = N_LEVELS - 1;
+    while (!usable(&levels[i]))
+        i--; /* the first needs nothing */
+    return &levels[i];
+}
+
+static void fill(const struct level *level, struct kernels *k) {
+    if (level->base)
+        fill(level_row(level->base), k);
+    level->fill(k);
 }
 
 bool kernels_usable(const char *level) {
-    size_t i = find_level(level);
-    return i < N_LEVELS && usable(&levels[i]);
+    const struct level *row = level_row(level);
+    return row && usable(row);
 }
 
 bool kernels_init(struct kernels *k, const char *level) {
-    size_t last = find_level(level);
-    if (last == N_LEVELS || !usable(&levels[last]))
+    const struct level *row = level ? level_row(level) : best_level();
+    if (!row || !usable(row))
         return false;
     memset(k, 0, sizeof *k);
-    for (size_t i = 0; i <= last; i++)
-        levels[i].fill(k);
-    k->name = levels[last].name;
+    fill(row, k);
+    k->name = row->name;
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* levels.h - the functions that fill the kernel table, one per level of this build.
  * SPDX-License-Identifier: MIT
- * kernels.c calls them plainest first, so that each overwrites the entries it does better. */
+ * kernels.c calls that of a level behind that of the level it builds on, so that each overwrites the entries
+ * it does better. */
 #ifndef QUERN_KERNELS_LEVELS_H
 #define QUERN_KERNELS_LEVELS_H
 
@@ -8,6 +9,7 @@
 
 void kernels_fill_c(struct kernels *k); /* every entry */
 void kernels_fill_avx2(struct kernels *k);
+void kernels_fill_avxvnni(struct kernels *k); /* AVX2 with VNNI: Alder Lake, Zen 5 and later */
 void kernels_fill_avx512(struct kernels *k); /* with VNNI, VBMI and GFNI: Ice Lake, Zen 4 and later */
 void kernels_fill_amx(struct kernels *k);    /* tiles of bytes: Sapphire Rapids and later */
 

@@ -1,263 +1,142 @@
-/* block32.c - y = W x for the types in blocks of 32 and A32 activations.
- * SPDX-License-Identifier: MIT
- * Eight rows at once: the 32 products of a row's block are added to 8 lanes (vpmaddubsw, vpmaddwd), eight
- * such vectors to one with a row in each lane, and that takes the one float step of the block.
- *
- * vpmaddubsw multiplies unsigned by signed bytes and saturates at 16 bits. Quants 0..31 are its unsigned
- * operand as they are (|sum| <= 2 * 31 * 127 = 7874), and an offset of the type is subtracted later, times
- * the sum of x. Signed weights are |w| times x with the sign of w: 2 * 128 * 127 = 32512, also for the -128
- * that Q8_0 allows, because x is never -128. */
-#include "kernels/avx2/bytes.h"
-#include "kernels/avx2/gemm.h"
+/* block32.c - y = W x for the types in blocks of 32.
+ * SPDX-License-Identifier: MIT */
+#include "kernels/avx2/gemm_inner.h"
 #include "kernels/avx2/level.h"
-#include "kernels/tile.h"
+#include "kernels/avx2/dot.h"
+#include "kernels/avx2/block32.h"
 
-#include "formats/blocks.h"
-#include "formats/iq_grids.h"
-
-/* ---- Unpack: 32 bytes of one block ---- */
-
-/* 16 where bit i is set, byte i of 32. */
-static inline __m256i unpack_fifth_bits(const uint8_t *qh) {
-    return _mm256_and_si256(mask_of_bits(load_u32(qh)), _mm256_set1_epi8(16));
+static fill_function fill_q4_0;
+static inline struct type32 type_q4_0(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_q4_0),
+                            .unpack = unpack_q4_0_avx2,
+                            .scales = gather8_f16,
+                            .offset = 8,
+                            .fill = fill_q4_0,
+                            .loop = inner_blocks_by_8_avx2 };
 }
 
-typedef __m256i unpack32_function(const uint8_t *block);
-
-static inline __m256i unpack_q4_0_avx2(const uint8_t *block) {
-    return unpack_nibbles(block + offsetof(struct block_q4_0, qs));
+static void fill_q4_0(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q4_0(), row, i, n_blocks, half, p);
 }
-
-static inline __m256i unpack_q4_1_avx2(const uint8_t *block) {
-    return unpack_nibbles(block + offsetof(struct block_q4_1, qs));
-}
-
-static inline __m256i unpack_q5_0_avx2(const uint8_t *block) {
-    return _mm256_or_si256(unpack_nibbles(block + offsetof(struct block_q5_0, qs)),
-                           unpack_fifth_bits(block + offsetof(struct block_q5_0, qh)));
-}
-
-static inline __m256i unpack_q5_1_avx2(const uint8_t *block) {
-    return _mm256_or_si256(unpack_nibbles(block + offsetof(struct block_q5_1, qs)),
-                           unpack_fifth_bits(block + offsetof(struct block_q5_1, qh)));
-}
-
-static inline __m256i unpack_q8_0_avx2(const uint8_t *block) {
-    return load256(block + offsetof(struct block_q8_0, qs));
-}
-
-static inline __m256i unpack_iq4_nl_avx2(const uint8_t *block) {
-    return lookup(unpack_nibbles(block + offsetof(struct block_iq4_nl, qs)), iq4_levels);
-}
-
-static inline __m256i unpack_mxfp4_avx2(const uint8_t *block) {
-    static const int8_t levels[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
-    return lookup(unpack_nibbles(block + offsetof(struct block_mxfp4, qs)), levels);
-}
-
-/* ---- Scales of 8 rows ---- */
-
-typedef __m256 scales_function(const uint8_t *const row[8], size_t offset);
-
-/* 2^(e - 128): exponent e - 1 of a float, or the subnormals 2^21 and 2^22 units for e = 0 and 1. */
-static inline __m256 scales_e8m0(const uint8_t *const row[8], size_t offset) {
-    const __m256i e = _mm256_setr_epi32(row[0][offset], row[1][offset], row[2][offset], row[3][offset],
-                                        row[4][offset], row[5][offset], row[6][offset], row[7][offset]);
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), e);
-    const __m256i is_normal = _mm256_cmpgt_epi32(e, _mm256_set1_epi32(1));
-    return _mm256_castsi256_ps(_mm256_blendv_epi8(subnormal, normal, is_normal));
-}
-
-/* ---- Multiply ---- */
-
-struct type32 {
-    size_t block_bytes;
-    unpack32_function *unpack;
-    scales_function *scales; /* at offset 0 of a block */
-    enum panel_kind kind;    /* PANEL_SIGNED: unpack gives signed weights; otherwise quants, from which */
-    int offset;              /* is subtracted */
-    size_t min_offset;       /* of the f16 minimum in a block; 0: there is none */
-};
-
-enum { MAX_TOKENS = 2 }; /* at once: with 3 the sums no longer fit the registers */
-
-TEMPLATE __m256i dot32(bool is_signed, __m256i w, __m256i w_abs, __m256i x) {
-    const __m256i pairs =
-        is_signed ? _mm256_maddubs_epi16(w_abs, _mm256_sign_epi8(x, w)) : _mm256_maddubs_epi16(w, x);
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-/* Block i of 8 rows times n_tokens tokens: a row's exact integer in each lane of sums[]. */
-TEMPLATE void dot_blocks(struct type32 type, const uint8_t *const row[8], size_t at, const int8_t *q,
-                         size_t n, size_t n_tokens, __m256i sums[MAX_TOKENS]) {
-    __m256i halves[2][MAX_TOKENS];
-    UNROLL
-    for (size_t half = 0; half < 2; half++) {
-        __m256i u[MAX_TOKENS][4];
-        UNROLL
-        for (size_t r = 0; r < 4; r++) {
-            const __m256i w = type.unpack(row[4 * half + r] + at), w_abs = _mm256_abs_epi8(w);
-            UNROLL
-            for (size_t t = 0; t < n_tokens; t++)
-                u[t][r] = dot32(type.kind == PANEL_SIGNED, w, w_abs, load256(q + t * n));
-        }
-        UNROLL
-        for (size_t t = 0; t < n_tokens; t++)
-            halves[half][t] = sum_halves(u[t][0], u[t][1], u[t][2], u[t][3]);
-    }
-    UNROLL
-    for (size_t t = 0; t < n_tokens; t++)
-        sums[t] = join_halves(halves[0][t], halves[1][t]);
-}
-
-/* Outputs of a tile and n_tokens tokens from t0 on; the first pass over a tile prefetches. */
-TEMPLATE void tile32(struct type32 type, const struct tile *tile, const struct acts *x, size_t t0,
-                     size_t n_tokens, float *y, size_t y_stride) {
-    const size_t n_blocks = x->n / 32;
-    __m256 acc[MAX_TOKENS];
-    UNROLL
-    for (size_t t = 0; t < n_tokens; t++)
-        acc[t] = _mm256_setzero_ps();
-    for (size_t i = 0; i < n_blocks; i++) {
-        const size_t at = i * type.block_bytes;
-        __m256i sums[MAX_TOKENS];
-        dot_blocks(type, tile->row, at, x->q + t0 * x->n + i * 32, x->n, n_tokens, sums);
-        const __m256 d = type.scales(tile->row, at);
-        UNROLL
-        for (size_t t = 0; t < n_tokens; t++) {
-            const size_t block = (t0 + t) * n_blocks + i;
-            if (type.offset)
-                sums[t] = _mm256_sub_epi32(sums[t], _mm256_set1_epi32(type.offset * x->sum[block]));
-            __m256 r = _mm256_mul_ps(d, _mm256_cvtepi32_ps(sums[t]));
-            if (type.min_offset)
-                r = _mm256_fmadd_ps(gather8_f16(tile->row, at + type.min_offset),
-                                    _mm256_set1_ps((float)x->sum[block]), r);
-            acc[t] = _mm256_fmadd_ps(_mm256_set1_ps(x->d[block]), r, acc[t]);
-        }
-        if (t0 == 0 && i % 2 == 0) /* two blocks make a cache line or less */
-            tile_prefetch(tile, at, 2 * type.block_bytes);
-    }
-    UNROLL
-    for (size_t t = 0; t < n_tokens; t++) {
-        float out[8];
-        _mm256_storeu_ps(out, acc[t]);
-        tile_store(tile, y + t * y_stride, out);
-    }
-}
-
-/* Blocks [i, i + n_blocks) of 16 rows, the last row several times if there are fewer. */
-TEMPLATE void fill_panel(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_out, size_t i,
-                         size_t n_blocks, struct panel *p) {
-    int8_t bytes[PANEL_ROWS][PANEL_VALUES] = { 0 };
-    const uint8_t *row[PANEL_ROWS];
-    for (size_t r = 0; r < PANEL_ROWS; r++) {
-        row[r] = w + (r < n_out ? r : n_out - 1) * row_bytes;
-        for (size_t b = 0; b < n_blocks; b++)
-            _mm256_storeu_si256((__m256i *)(void *)(bytes[r] + 32 * b),
-                                type.unpack(row[r] + (i + b) * type.block_bytes));
-    }
-    panel_fill_weights(p, bytes[0], sizeof bytes[0]);
-    for (size_t b = 0; b < n_blocks; b++) {
-        const size_t at = (i + b) * type.block_bytes;
-        for (size_t half = 0; half < 2; half++) {
-            _mm256_store_ps(p->d[b] + 8 * half, type.scales(row + 8 * half, at));
-            if (type.min_offset)
-                _mm256_store_ps(p->m[b] + 8 * half, gather8_f16(row + 8 * half, at + type.min_offset));
-        }
-    }
-}
-
-TEMPLATE void gemm32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                     const struct acts *x, float *y, size_t y_stride) {
-    enum { PANEL_BLOCKS = PANEL_VALUES / 32 };
-    const size_t n_blocks = x->n / 32;
-    struct panel p;
-    for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {
-        const size_t n_out = n_rows - r < PANEL_ROWS ? n_rows - r : PANEL_ROWS;
-        for (size_t i = 0; i < n_blocks; i += PANEL_BLOCKS) {
-            const size_t n = n_blocks - i < PANEL_BLOCKS ? n_blocks - i : PANEL_BLOCKS;
-            fill_panel(type, w + r * row_bytes, row_bytes, n_out, i, n, &p);
-            const struct panel_job job = { &p,       x,           y + r,
-                                           y_stride, n_out,       i,
-                                           n,        type.offset, type.min_offset != 0 };
-            panel_multiply_blocks(type.kind, &job);
-        }
-    }
-}
-
-TEMPLATE void matmul32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                       const struct acts *x, float *y, size_t y_stride) {
-    if (x->n_tokens >= GEMM_TOKENS) {
-        gemm32(type, w, row_bytes, n_rows, x, y, y_stride);
-        return;
-    }
-    for (size_t j = 0; j < tile_count(n_rows); j++) {
-        const struct tile tile = tile_at(w, row_bytes, n_rows, j);
-        size_t t = 0;
-        for (; t + 2 <= x->n_tokens; t += 2)
-            tile32(type, &tile, x, t, 2, y + t * y_stride, y_stride);
-        if (t < x->n_tokens)
-            tile32(type, &tile, x, t, 1, y + t * y_stride, y_stride);
-    }
-}
-
-/* ---- The types ---- */
 
 void matmul_q4_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q4_0), unpack_q4_0_avx2, gather8_f16, PANEL_UNSIGNED_15, 8, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q4_0(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static fill_function fill_q4_1;
+static inline struct type32 type_q4_1(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_q4_1),
+                            .unpack = unpack_q4_1_avx2,
+                            .scales = gather8_f16,
+                            .min_offset = offsetof(struct block_q4_1, m),
+                            .fill = fill_q4_1,
+                            .loop = inner_blocks_by_8_min_avx2 };
+}
+
+static void fill_q4_1(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q4_1(), row, i, n_blocks, half, p);
 }
 
 void matmul_q4_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q4_1),     unpack_q4_1_avx2, gather8_f16, PANEL_UNSIGNED_15, 0,
-        offsetof(struct block_q4_1, m)
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q4_1(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static fill_function fill_q5_0;
+static inline struct type32 type_q5_0(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_q5_0),
+                            .unpack = unpack_q5_0_avx2,
+                            .scales = gather8_f16,
+                            .offset = 16,
+                            .fill = fill_q5_0,
+                            .loop = inner_blocks_by_4_avx2 };
+}
+
+static void fill_q5_0(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q5_0(), row, i, n_blocks, half, p);
 }
 
 void matmul_q5_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q5_0), unpack_q5_0_avx2, gather8_f16, PANEL_UNSIGNED_31, 16, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q5_0(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static fill_function fill_q5_1;
+static inline struct type32 type_q5_1(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_q5_1),
+                            .unpack = unpack_q5_1_avx2,
+                            .scales = gather8_f16,
+                            .min_offset = offsetof(struct block_q5_1, m),
+                            .fill = fill_q5_1,
+                            .loop = inner_blocks_by_4_min_avx2 };
+}
+
+static void fill_q5_1(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q5_1(), row, i, n_blocks, half, p);
 }
 
 void matmul_q5_1_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q5_1),     unpack_q5_1_avx2, gather8_f16, PANEL_UNSIGNED_31, 0,
-        offsetof(struct block_q5_1, m)
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q5_1(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static fill_function fill_q8_0;
+static inline struct type32 type_q8_0(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_q8_0),
+                            .unpack = unpack_q8_0_avx2,
+                            .scales = gather8_f16,
+                            .is_signed = true,
+                            .fill = fill_q8_0,
+                            .loop = inner_blocks_words_avx2,
+                            .is_words = true };
+}
+
+static void fill_q8_0(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_q8_0(), row, i, n_blocks, half, p);
 }
 
 void matmul_q8_0_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_q8_0), unpack_q8_0_avx2, gather8_f16, PANEL_SIGNED, 0, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q8_0(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static fill_function fill_iq4_nl;
+static inline struct type32 type_iq4_nl(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_iq4_nl),
+                            .unpack = unpack_iq4_nl_avx2,
+                            .scales = gather8_f16,
+                            .is_signed = true,
+                            .fill = fill_iq4_nl,
+                            .loop = inner_blocks_words_avx2,
+                            .is_words = true };
+}
+
+static void fill_iq4_nl(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half,
+                        struct panel *p) {
+    fill_panel(type_iq4_nl(), row, i, n_blocks, half, p);
 }
 
 void matmul_iq4_nl_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_iq4_nl), unpack_iq4_nl_avx2, gather8_f16, PANEL_SIGNED, 0, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_iq4_nl(), w, row_bytes, n_rows, x, y, y_stride);
+}
+
+static fill_function fill_mxfp4;
+static inline struct type32 type_mxfp4(void) {
+    return (struct type32){ .block_bytes = sizeof(struct block_mxfp4),
+                            .unpack = unpack_mxfp4_avx2,
+                            .scales = scales_e8m0,
+                            .offset = 12,
+                            .fill = fill_mxfp4,
+                            .loop = inner_blocks_by_4_avx2 };
+}
+
+static void fill_mxfp4(const uint8_t *const row[8], size_t i, size_t n_blocks, size_t half, struct panel *p) {
+    fill_panel(type_mxfp4(), row, i, n_blocks, half, p);
 }
 
 void matmul_mxfp4_avx2(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                        size_t y_stride) {
-    const struct type32 type = {
-        sizeof(struct block_mxfp4), unpack_mxfp4_avx2, scales_e8m0, PANEL_SIGNED, 0, 0
-    };
-    matmul32(type, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_mxfp4(), w, row_bytes, n_rows, x, y, y_stride);
 }

@@ -1,13 +1,13 @@
 /* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c and iq.c fill.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx2. One to three tokens (gemm.h takes more). For each super-block of eight rows:
- * unpack a row to bytes and 16-bit scales, which the compiler keeps in registers, add its products to 8 lanes
- * (vpmaddubsw, vpmaddwd by the sub-block's scale, vpaddd), bring eight rows to one vector with a row in each
- * lane, and take the float step. */
+ * Private to kernels/avx2 and kernels/avxvnni, whose dot.h multiplies. One to three tokens (gemm.h takes
+ * more). For each super-block of eight rows: unpack a row to bytes and 16-bit scales, which the compiler
+ * keeps in registers, add its products to 8 lanes (vpmaddubsw, vpmaddwd by the sub-block's scale, vpaddd),
+ * bring eight rows to one vector with a row in each lane, and take the float step. */
 #ifndef QUERN_KERNELS_AVX2_SUPER_H
 #define QUERN_KERNELS_AVX2_SUPER_H
 
-#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/bytes.h"
 #include "kernels/avx2/gemm.h"
 #include "kernels/c/unpack.h"
 #include "kernels/kernels.h"
@@ -28,17 +28,19 @@ TEMPLATE __m256i spread_pair(__m256i scales, int pair) {
     return _mm256_shuffle_epi8(scales, _mm256_blend_epi32(low, high, 0xf0));
 }
 
-/* Sums over 16 pairs of products: |w| <= 128 and x >= -127, or w <= 63, do not saturate 16 bits. */
-TEMPLATE __m256i dot_pairs(bool is_signed, __m256i w, __m256i x) {
-    return is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w))
-                     : _mm256_maddubs_epi16(w, x);
-}
-
 /* What a super-block of x brings to every row. */
 struct super_acts {
     const int8_t *q;
     __m256i a, g; /* for each 16 values */
 };
+
+/* Dword i of memory to all lanes. Assembly: a load alone takes none of the ports that multiply, but GCC would
+ * take the dword out of the register that was stored. */
+TEMPLATE __m256i broadcast_stored(const int32_t *p) {
+    __m256i v;
+    __asm__("vpbroadcastd %1, %0" : "=x"(v) : "m"(*p));
+    return v;
+}
 
 /* The products of one row in 8 lanes, scaled. */
 TEMPLATE __m256i dot_row(struct gemm_super_type type, const struct super_block *row,
@@ -47,27 +49,53 @@ TEMPLATE __m256i dot_row(struct gemm_super_type type, const struct super_block *
                   scales = _mm256_mullo_epi16(plain, x->a); /* |scale a| <= 1024 */
     const __m256i halves[2] = { _mm256_permute2x128_si256(scales, scales, 0x00),
                                 _mm256_permute2x128_si256(scales, scales, 0x11) };
+    alignas(32) int32_t twice[8];
+    if (type.scale_values == 32)
+        store256(twice, scales);
     __m256i sum = _mm256_setzero_si256();
     if (type.offset)
         sum = _mm256_mullo_epi32(_mm256_madd_epi16(plain, x->g), _mm256_set1_epi32(-type.offset));
     UNROLL
-    for (int i = 0; i < 8; i++) {
-        const bool is_signed = type.kind == PANEL_SIGNED;
-        const __m256i products = dot_pairs(is_signed, load256(row->w + 32 * i), load256(x->q + 32 * i));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, spread_pair(halves[i / 4], i % 4)));
-    }
+    for (int i = 0; i < 8; i++)
+        sum = add_products(type.is_signed, sum, load256(row->w + 32 * i), x->q + 32 * i,
+                           type.scale_values == 32 ? broadcast_stored(&twice[i])
+                                                   : spread_pair(halves[i / 4], i % 4));
     return sum;
 }
 
-/* The integers of super-block i of 8 rows; d and the minima's scales come along. */
+/* The integers and scales of super-block i of 8 rows. */
 struct super_sums {
     __m256i dot, min;
-    float d[8], dmin[8];
+    __m256 d, dmin;
 };
+
+/* d, and dmin behind it, of 8 rows. Each row's are moved as they are: converting them one at a time would
+ * take ten operations a row. */
+TEMPLATE void load_scales(struct gemm_super_type type, const uint8_t *const row[8], size_t i,
+                          struct super_sums *out) {
+    const size_t at = i * type.block_bytes + type.d_offset;
+    uint32_t both[8];
+    UNROLL
+    for (size_t r = 0; r < 8; r++) {
+        uint16_t d;
+        memcpy(&d, row[r] + at, sizeof d);
+        both[r] = d;
+        if (type.has_min)
+            memcpy(&both[r], row[r] + at, sizeof both[r]);
+    }
+    const __m256i v = load256(both), low = _mm256_and_si256(v, _mm256_set1_epi32(0xffff));
+    const __m256i packed =
+        _mm256_packus_epi32(low, _mm256_srli_epi32(v, 16)); /* d 0..3, dmin 0..3, d 4..7 .. */
+    const __m256i sorted = _mm256_permute4x64_epi64(packed, 0xd8);
+    out->d = _mm256_cvtph_ps(_mm256_castsi256_si128(sorted));
+    if (type.has_min)
+        out->dmin = _mm256_cvtph_ps(_mm256_extracti128_si256(sorted, 1));
+}
 
 TEMPLATE void dot_rows(struct gemm_super_type type, const uint8_t *const row[8], size_t i,
                        const struct super_acts *x, struct super_sums *out) {
     __m256i dot[2], min[2];
+    float d[8];
     UNROLL
     for (size_t half = 0; half < 2; half++) {
         __m256i u[4], v[4];
@@ -76,11 +104,10 @@ TEMPLATE void dot_rows(struct gemm_super_type type, const uint8_t *const row[8],
             struct super_block block;
             type.unpack(row[4 * half + r] + i * type.block_bytes, &block);
             u[r] = dot_row(type, &block, x);
-            out->d[4 * half + r] = block.d;
-            if (type.has_min) {
+            if (type.d_offset == NO_D_OFFSET)
+                d[4 * half + r] = block.d;
+            if (type.has_min)
                 v[r] = _mm256_madd_epi16(load256(block.min), x->g);
-                out->dmin[4 * half + r] = block.dmin;
-            }
         }
         dot[half] = sum_halves(u[0], u[1], u[2], u[3]);
         if (type.has_min)
@@ -89,6 +116,10 @@ TEMPLATE void dot_rows(struct gemm_super_type type, const uint8_t *const row[8],
     out->dot = join_halves(dot[0], dot[1]);
     if (type.has_min)
         out->min = join_halves(min[0], min[1]);
+    if (type.d_offset == NO_D_OFFSET)
+        out->d = _mm256_loadu_ps(d);
+    else
+        load_scales(type, row, i, out);
 }
 
 /* Outputs of a tile and token t; the first pass over a tile prefetches. */
@@ -101,9 +132,9 @@ TEMPLATE void tile_super(struct gemm_super_type type, const struct tile *tile, c
         const struct super_acts xi = { x->q + at * 256, sub_scales(x, at), load256(x->g16 + at * 16) };
         struct super_sums sums;
         dot_rows(type, tile->row, i, &xi, &sums);
-        __m256 r = _mm256_mul_ps(_mm256_loadu_ps(sums.d), _mm256_cvtepi32_ps(sums.dot));
+        __m256 r = _mm256_mul_ps(sums.d, _mm256_cvtepi32_ps(sums.dot));
         if (type.has_min)
-            r = _mm256_fnmadd_ps(_mm256_loadu_ps(sums.dmin), _mm256_cvtepi32_ps(sums.min), r);
+            r = _mm256_fnmadd_ps(sums.dmin, _mm256_cvtepi32_ps(sums.min), r);
         acc = _mm256_fmadd_ps(_mm256_set1_ps(x->d[at]), r, acc);
         if (t == 0)
             tile_prefetch(tile, i * type.block_bytes, type.block_bytes);
@@ -113,11 +144,11 @@ TEMPLATE void tile_super(struct gemm_super_type type, const struct tile *tile, c
     tile_store(tile, y, out);
 }
 
-TEMPLATE void matmul_super_avx2(struct gemm_super_type type, const uint8_t *w, size_t row_bytes,
-                                size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
+TEMPLATE void matmul_super(struct gemm_super_type type, const uint8_t *w, size_t row_bytes, size_t n_rows,
+                           const struct acts *x, float *y, size_t y_stride) {
     if (x->n_tokens >= GEMM_TOKENS) {
         const struct gemm_super_type copy = type; /* one whose address is taken is no constant any more */
-        gemm_super(&copy, w, row_bytes, n_rows, x, y, y_stride);
+        gemm_super_avx2(&copy, w, row_bytes, n_rows, x, y, y_stride);
         return;
     }
     for (size_t j = 0; j < tile_count(n_rows); j++) {

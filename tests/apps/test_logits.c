@@ -61,6 +61,17 @@ static void every_numa_mode_is_told_and_gives_the_same(void **state) {
     free_result(&first);
 }
 
+static void more_threads_than_cpus_are_noted(void **state) {
+    (void)state;
+    char n[32];
+    snprintf(n, sizeof n, "%ld", sysconf(_SC_NPROCESSORS_ONLN) + 1);
+    struct result r = run_quern(
+        &(struct run){ .args = { "logits", "-m", bundled_model(), "--ids", "-", "-t", n }, .input = IDS });
+    assert_status(r, 0);
+    assert_contains(r.err, "more than CPUs are not faster");
+    free_result(&r);
+}
+
 static void the_file_holds_what_the_summary_says(void **state) {
     (void)state;
     char *folder = support_temporary_folder(), path[4200];
@@ -189,6 +200,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_result_depends_neither_on_split_nor_threads_nor_batch),
         cmocka_unit_test(every_numa_mode_is_told_and_gives_the_same),
+        cmocka_unit_test(more_threads_than_cpus_are_noted),
         cmocka_unit_test(the_file_holds_what_the_summary_says),
         cmocka_unit_test(the_input_is_never_the_output),
         cmocka_unit_test(no_file_is_left_when_the_disk_is_full),
