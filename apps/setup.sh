@@ -1,7 +1,8 @@
 # setup.sh - installs what a build of quern needs and this machine lacks, with apt-get or brew.
 # SPDX-License-Identifier: MIT
-# Usage: sh apps/setup.sh demo|tests|ci
+# Usage: sh apps/setup.sh demo|tests|ci|aarch64
 # demo: to build and run quern. tests: also what its tests need. ci: also what .ci/run adds to them.
+# aarch64: what the preset of that name adds to tests, on Debian.
 # Silent, and done in a blink, when nothing is missing. Says what it installs before it does.
 set -eu
 
@@ -26,6 +27,9 @@ ci    | has_clang_file include/omp.h      | libomp-dev           | -
 ci    | has_clang_file lib/linux          | libclang-rt-dev      | -
 ci    | command -v llvm-symbolizer        | llvm                 | -
 ci    | command -v valgrind               | valgrind             | -
+aarch64 | command -v aarch64-linux-gnu-gcc  | gcc-aarch64-linux-gnu libc6-dev-arm64-cross | -
+aarch64 | command -v aarch64-linux-gnu-g++  | g++-aarch64-linux-gnu | -
+aarch64 | command -v qemu-aarch64-static    | qemu-user-static     | -
 EOT
 }
 
@@ -45,6 +49,7 @@ missing() {
     demo) levels=' demo ' ;;
     tests) levels=' demo tests ' ;;
     ci) levels=' demo tests ci ' ;;
+    aarch64) levels=' demo tests aarch64 ' ;;
     esac
     requirements | while IFS='|' read -r level probe debian brew; do
         case $levels in *" ${level%% *} "*) ;; *) continue ;; esac
@@ -81,10 +86,34 @@ install_debian() {
     return $status
 }
 
+# Libraries for arm64, unpacked where cmake/aarch64.cmake looks: installing them would drive out those of
+# this machine. apt-get keeps its lists for it in a folder of their own, and needs no root for that.
+unpack_arm64_libraries() {
+    root=$(cd "$(dirname "$0")/.." && pwd)/build/aarch64-root
+    [ ! -e "$root/complete" ] || return 0
+    packages="libsentencepiece0 libsentencepiece-dev libjansson4 libjansson-dev libcmocka0 libcmocka-dev"
+    echo "setup: unpacking for arm64 into $root: $packages"
+    rm -rf "$root"
+    mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial"
+    (
+        cd "$root/apt"
+        as_arm64="-q -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State=$root/apt
+            -o Dir::State::status=/dev/null -o Dir::Cache=$root/apt -o APT::Sandbox::User="
+        apt-get $as_arm64 update && apt-get $as_arm64 download $packages &&
+            for file in *.deb; do dpkg-deb -x "$file" "$root" || exit; done
+    ) >"$root/log" 2>&1 </dev/null || {
+        cat "$root/log" >&2
+        echo "setup: apt-get found no packages for arm64" >&2
+        return 1
+    }
+    rm -rf "$root/apt"
+    touch "$root/complete"
+}
+
 case ${1:-} in
-demo | tests | ci) ;;
+demo | tests | ci | aarch64) ;;
 *)
-    echo "usage: sh apps/setup.sh demo|tests|ci" >&2
+    echo "usage: sh apps/setup.sh demo|tests|ci|aarch64" >&2
     exit 2
     ;;
 esac
@@ -101,10 +130,12 @@ if [ "$(uname)" = Darwin ]; then
     brew install --quiet $packages
 else
     packages=$(missing "$1" 3)
-    [ -n "$packages" ] || exit 0
-    command -v apt-get >/dev/null || {
-        echo "setup: not Debian, Ubuntu or macOS; please install what they call:$packages" >&2
-        exit 1
-    }
-    install_debian "$packages"
+    if [ -n "$packages" ]; then
+        command -v apt-get >/dev/null || {
+            echo "setup: not Debian, Ubuntu or macOS; please install what they call:$packages" >&2
+            exit 1
+        }
+        install_debian "$packages"
+    fi
+    [ "$1" != aarch64 ] || unpack_arm64_libraries
 fi

@@ -102,23 +102,26 @@ endfunction()
 # quern_add_test(NAME COMMAND_ONLY ARGS program argument... [LABELS label...])
 # A cmocka program with tests/support.c, run with ARGS; or any command, nothing built.
 # Exit status 77 means skipped. Labels: heavy (not run unless asked for), valgrind (quick enough to run
-# under valgrind too).
+# under valgrind too), emulated (built and run when cross compiling).
 function(quern_add_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg COMMAND_ONLY "" "SOURCES;LABELS;ARGS")
-    if(QUERN_FUZZ OR (QUERN_VALGRIND AND NOT valgrind IN_LIST arg_LABELS))
+    if(QUERN_FUZZ OR (QUERN_VALGRIND AND NOT valgrind IN_LIST arg_LABELS)
+       OR (CMAKE_CROSSCOMPILING AND NOT emulated IN_LIST arg_LABELS))
         return()
     endif()
+    set(test ${name})
     if(arg_COMMAND_ONLY)
-        add_test(NAME ${name} COMMAND ${arg_ARGS})
+        add_test(NAME ${test} COMMAND ${arg_ARGS})
     else()
+        string(APPEND test "${QUERN_TEST_SUFFIX}")
         quern_add_program(${name} ${arg_SOURCES})
         target_compile_definitions(${name} PRIVATE QUERN_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                    QUERN_BINARY="$<TARGET_FILE:quern_cli>")
         target_link_libraries(${name} PRIVATE quern_test_support PkgConfig::CMOCKA PkgConfig::JANSSON)
         add_dependencies(${name} quern_cli)
-        add_test(NAME ${name} COMMAND ${QUERN_TEST_LAUNCHER} $<TARGET_FILE:${name}> ${arg_ARGS})
+        add_test(NAME ${test} COMMAND ${QUERN_TEST_LAUNCHER} $<TARGET_FILE:${name}> ${arg_ARGS})
     endif()
-    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" SKIP_RETURN_CODE 77 TIMEOUT 2700
+    set_tests_properties(${test} PROPERTIES LABELS "${arg_LABELS}" SKIP_RETURN_CODE 77 TIMEOUT 2700
                                             ENVIRONMENT "${QUERN_TEST_ENVIRONMENT}")
 endfunction()
 

@@ -23,6 +23,9 @@ static const struct level levels[] = {
     { "avxvnni", "avx2", CPU_AVX_VNNI, kernels_fill_avxvnni },
     { "avx512", "avx2", CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_VBMI | CPU_GFNI, kernels_fill_avx512 },
     { "amx", "avx512", CPU_AMX_TILE | CPU_AMX_INT8, kernels_fill_amx },
+#elif defined(__aarch64__)
+    { "neon", "scalar", CPU_DOTPROD, kernels_fill_neon },
+    { "neon-i8mm", "neon", CPU_I8MM, kernels_fill_neon_i8mm },
 #endif
 };
 

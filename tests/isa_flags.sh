@@ -1,17 +1,18 @@
 # isa_flags.sh - objects that run on every machine hold no instruction that some machines lack.
 # SPDX-License-Identifier: MIT
-# Usage: sh isa_flags.sh OBJDUMP NM BASELINE WIDE
+# Usage: sh isa_flags.sh PROCESSOR OBJDUMP NM BASELINE WIDE
+# PROCESSOR: what the objects are for.
 # BASELINE, WIDE: files that list objects, one a line: those compiled for any machine, and those of the
 # folders of an instruction set, which are entered only after the CPU was asked.
 set -eu
-objdump=$1 nm=$2 baseline=$3 wide=$4
+processor=$1 objdump=$2 nm=$3 baseline=$4 wide=$5
 
 # What the compiler would emit under -mavx or more (every VEX and EVEX mnemonic on vectors begins with v),
 # or for Arm's dot products and SVE.
-case $(uname -m) in
+case $processor in
 x86_64) forbidden='	v[a-z0-9]+ .*%[xyz]mm' ;;
 aarch64 | arm64) forbidden='	([su]|us|su|bf)dot[ 	]|	[a-z]+mmla[ 	]|[ ,{]z[0-9]+\.[bhsd]' ;;
-*) echo "skipped: no list of instructions for $(uname -m)"; exit 77 ;;
+*) echo "skipped: no list of instructions for $processor"; exit 77 ;;
 esac
 
 # Coverage first: an empty list or a disassembler that fails would find nothing either.

@@ -11,7 +11,8 @@ if [ "${1:-}" = --preset ]; then
     preset=${2:?tests/run.sh: --preset needs a name}
     shift 2
 fi
-sh "$root/apps/setup.sh" tests
+[ "$preset" = aarch64 ] && needs=aarch64 || needs=tests
+sh "$root/apps/setup.sh" "$needs"
 cd "$root"
 build=build/$preset
 mkdir -p "$build"

@@ -122,12 +122,17 @@ static void long_contexts_give_the_same_bits_for_any_split(void **state) {
     json_decref(about);
 }
 
-int main(void) {
+/* An argument is a pattern of names to leave out, for machines that are emulated. */
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bundled_model_gives_the_same_bits_however_it_is_run),
         cmocka_unit_test(every_tensor_type_gives_the_same_bits_however_it_is_run),
         cmocka_unit_test(experts_give_the_same_bits_however_they_are_run),
         cmocka_unit_test(long_contexts_give_the_same_bits_for_any_split),
     };
+    if (argc > 1) {
+        print_message("left out: %s\n", argv[1]);
+        cmocka_set_skip_filter(argv[1]);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
