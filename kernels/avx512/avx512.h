@@ -66,14 +66,6 @@ static inline __m512i dot_words(__m512i acc, __m512i a, __m512i b) {
     return acc;
 }
 
-/* Zero that is not copied from a register that holds it, as GCC likes to: a copy of 64 bytes takes an
- * arithmetic unit, this idiom none. */
-static inline __m512i zero512(void) {
-    __m512i v;
-    __asm__ volatile("vpxord %0, %0, %0" : "=v"(v)); /* volatile: or it is done once, and copied */
-    return v;
-}
-
 /* ---- Sums ---- */
 
 /* The tree over 16 lanes: l + 8, l + 4, l + 2, l + 1. */

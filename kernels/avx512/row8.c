@@ -58,7 +58,7 @@ TEMPLATE void tile_tokens(const struct tile *tile, const struct acts *x, size_t 
     for (size_t t = 0; t < n_tokens; t++) {
         UNROLL
         for (size_t r = 0; r < 8; r++)
-            u[t][r] = zero512();
+            u[t][r] = _mm512_setzero_si512();
     }
     for (; i + 2 <= n_blocks; i += 2) {
         add_products(tile->row, i, 2, q, x->n, n_tokens, u);
