@@ -171,15 +171,14 @@ static bool is_checked(const struct check *c, size_t rows, size_t tokens) {
 }
 
 static void check_shapes(struct check *c, uint32_t type) {
-    static const size_t blocks[] = { 1, 2, 3, 57 };
+    const size_t most = c->is_quick ? 17 : 57, blocks[] = { 1, 2, 3, most };
     const size_t block = type_info(type)->block_values;
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         for (enum guard guard = 0; guard < GUARD_SIDES; guard++) {
             if (c->is_emulated && blocks[i] * block > 57 * 32)
                 continue;
             /* Floats have no blocks: lengths 1, 2, 3 and 57 mod 16 end in every kind of tail. */
-            const size_t n =
-                block > 1 ? blocks[i] * block : (blocks[i] == 57 ? 1000 + blocks[i] : blocks[i] * 15);
+            const size_t n = block > 1 ? blocks[i] * block : (blocks[i] == most ? 1057 : blocks[i] * 15);
             struct product p = make_product(c, type, n, MOST_ROWS, MOST_TOKENS, QUANTS_RANDOM, SCALES_USUAL,
                                             VALUES_OUTLIERS, guard);
             for (size_t rows = 1; rows <= MOST_ROWS; rows++)
