@@ -1,4 +1,4 @@
-/* attention.c - the F16 cache, scores, running softmax and weighted values of one query.
+/* attention.c - the F16 cache, scores, running softmax and weighted values.
  * SPDX-License-Identifier: MIT
  * Positions are lanes in scores, dimensions are lanes in values: each lane is one of the sequential chains
  * that kernels.h defines, and several registers of lanes hide the latency of fma. */
@@ -77,12 +77,18 @@ TEMPLATE void attn_scores(load4_function *load4, size_t value_bytes, const float
         score_tiles(load4, value_bytes, q, head_dim, tiles + i * tile_bytes, 1, s + i * ATTN_TILE);
 }
 
-void attn_scores_f32_neon(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s) {
-    attn_scores(load4_f32, 4, q, head_dim, tiles, n_tiles, s);
+TEMPLATE void scores_of_queries(load4_function *load4, size_t value_bytes, const struct acts *q,
+                                const uint8_t *tiles, size_t n_tiles, float *s) {
+    for (size_t i = 0; i < q->n_tokens; i++)
+        attn_scores(load4, value_bytes, q->x + i * q->n, q->n, tiles, n_tiles, s + i * ATTN_BLOCK);
 }
 
-void attn_scores_f16_neon(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s) {
-    attn_scores(load4_f16, 2, q, head_dim, tiles, n_tiles, s);
+void attn_scores_f32_neon(const struct acts *q, const void *tiles, size_t n_tiles, float *s) {
+    scores_of_queries(load4_f32, 4, q, tiles, n_tiles, s);
+}
+
+void attn_scores_f16_neon(const struct acts *q, const void *tiles, size_t n_tiles, float *s) {
+    scores_of_queries(load4_f16, 2, q, tiles, n_tiles, s);
 }
 
 /* ---- Softmax ---- */
@@ -98,8 +104,8 @@ static void shrink(struct attn_softmax *state, float factor, float *o, size_t he
 }
 
 /* Whole groups of 4 positions as vectors, those cut by begin or end one by one. */
-void attn_softmax_neon(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
-                       size_t head_dim) {
+static void softmax_of_query(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
+                             size_t head_dim) {
     const size_t up = (begin + 3) / 4 * 4, first = up < end ? up : end;
     const size_t last = end / 4 * 4 > first ? end / 4 * 4 : first;
     float32x4_t max_lanes = vdupq_n_f32(-INFINITY);
@@ -130,6 +136,13 @@ void attn_softmax_neon(float *s, size_t begin, size_t end, struct attn_softmax *
     }
 }
 
+void attn_softmax_neon(float *s, const struct attn_span *spans, size_t n, struct attn_softmax *states,
+                       float *o, size_t head_dim) {
+    for (size_t i = 0; i < n; i++)
+        softmax_of_query(s + i * ATTN_BLOCK, spans[i].begin, spans[i].end, &states[i], o + i * head_dim,
+                         head_dim);
+}
+
 /* ---- Values ---- */
 
 enum { MAX_GROUPS = 16 }; /* of 4 dimensions at once */
@@ -151,9 +164,9 @@ TEMPLATE void add_values(load4_function *load4, size_t value_bytes, const float 
         vst1q_f32(o + i * 4, sum[i]);
 }
 
-TEMPLATE void attn_values(load4_function *load4, load1_function *load1, size_t value_bytes, const float *p,
-                          size_t n, const uint8_t *rows, size_t stride, size_t head_dim, float *o) {
-    const size_t row_bytes = stride * value_bytes;
+TEMPLATE void values_of_query(load4_function *load4, load1_function *load1, size_t value_bytes,
+                              const float *p, size_t n, const uint8_t *rows, size_t head_dim, float *o) {
+    const size_t row_bytes = head_dim * value_bytes;
     size_t d = 0;
     for (; d + 64 <= head_dim; d += 64)
         add_values(load4, value_bytes, p, n, rows + d * value_bytes, row_bytes, 16, o + d);
@@ -164,12 +177,23 @@ TEMPLATE void attn_values(load4_function *load4, load1_function *load1, size_t v
             o[d] = fmaf(p[j], load1(rows + j * row_bytes + d * value_bytes), o[d]);
 }
 
-void attn_values_f32_neon(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
+TEMPLATE void attn_values(load4_function *load4, load1_function *load1, size_t value_bytes, const float *p,
+                          const struct attn_span *spans, size_t n, const uint8_t *rows, size_t head_dim,
                           float *o) {
-    attn_values(load4_f32, load1_f32, 4, p, n, rows, stride, head_dim, o);
+    for (size_t i = 0; i < n; i++) {
+        const size_t begin = spans[i].begin, end = spans[i].end;
+        if (begin < end)
+            values_of_query(load4, load1, value_bytes, p + i * ATTN_BLOCK + begin, end - begin,
+                            rows + begin * head_dim * value_bytes, head_dim, o + i * head_dim);
+    }
 }
 
-void attn_values_f16_neon(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                          float *o) {
-    attn_values(load4_f16, load1_f16, 2, p, n, rows, stride, head_dim, o);
+void attn_values_f32_neon(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                          size_t head_dim, float *o) {
+    attn_values(load4_f32, load1_f32, 4, p, spans, n, rows, head_dim, o);
+}
+
+void attn_values_f16_neon(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                          size_t head_dim, float *o) {
+    attn_values(load4_f16, load1_f16, 2, p, spans, n, rows, head_dim, o);
 }

@@ -39,18 +39,18 @@ void rope_pairs_neon(float *x, const float *cs, size_t n);
 /* attention.c */
 void store_key_f16_neon(const float *k, size_t head_dim, void *tile, size_t lane);
 void store_value_f16_neon(const float *v, size_t head_dim, void *row);
-void attn_scores_f32_neon(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
-void attn_scores_f16_neon(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
-void attn_softmax_neon(float *s, size_t begin, size_t end, struct attn_softmax *state, float *o,
-                       size_t head_dim);
-void attn_values_f32_neon(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                          float *o);
-void attn_values_f16_neon(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                          float *o);
+void attn_scores_f32_neon(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_scores_f16_neon(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_softmax_neon(float *s, const struct attn_span *spans, size_t n, struct attn_softmax *states,
+                       float *o, size_t head_dim);
+void attn_values_f32_neon(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                          size_t head_dim, float *o);
+void attn_values_f16_neon(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                          size_t head_dim, float *o);
 
 /* attention_q8.c */
-void attn_scores_q8_0_neon(const float *q, size_t head_dim, const void *tiles, size_t n_tiles, float *s);
-void attn_values_q8_0_neon(const float *p, size_t n, const void *rows, size_t stride, size_t head_dim,
-                           float *o);
+void attn_scores_q8_0_neon(const struct acts *q, const void *tiles, size_t n_tiles, float *s);
+void attn_values_q8_0_neon(const float *p, const struct attn_span *spans, size_t n, const void *rows,
+                           size_t head_dim, float *o);
 
 #endif
