@@ -147,13 +147,13 @@ static_assert(TOKENS == 7 && PANEL_ROWS == 32 && PANEL_VALUES == 256,
         const void *at = f->group->q;                                                                        \
         size_t left = PANEL_VALUES / 64;                                                                     \
         __asm__ volatile(                                                                                    \
-            EACH_TOKEN(ADDRESS, )                                                                            \
-                EACH_TOKEN(ZERO, ) "1:\n\t" turn EACH_TOKEN(ADVANCE, ) "addq $2048, %[w]\n\t"                \
-                                                                       "addq %[start_step], %[start]\n\t"    \
-                                                                       "addq %[line_step], %[line]\n\t"      \
-                                                                       "decq %[left]\n\t"                    \
-                                                                       "jne 1b\n\t" FINISH                   \
-            : [w] "+r"(w), [line] "+r"(line), [start] "+r"(start), [left] "+r"(left), [at] "+r"(at)          \
+            EACH_TOKEN(ADDRESS, ) EACH_TOKEN(ZERO, ) ".p2align 6\n1:\n\t" turn EACH_TOKEN(                   \
+                ADVANCE, ) "addq $2048, %[w]\n\t"                                                            \
+                           "addq %[start_step], %[start]\n\t"                                                \
+                           "addq %[line_step], %[line]\n\t"                                                  \
+                           "decq %[left]\n\t"                                                                \
+                           "jne 1b\n\t" FINISH                                                               \
+            : [w] "+&r"(w), [line] "+&r"(line), [start] "+&r"(start), [left] "+&r"(left), [at] "+&r"(at)     \
             : [f] "r"(f), [start_step] "i"(4 * (n_subs)), [line_step] "i"(8 * (n_subs)), FIELD(centre),      \
               FIELD(min), FIELD(pairs), FIELD(g), FIELD(d), FIELD(dmin), FIELD(dx), FIELD(acc)               \
             : CLOBBERS);                                                                                     \
@@ -203,18 +203,19 @@ static_assert(offsetof(struct panel, shift) == offsetof(struct panel, d) + 1024 
     do {                                                                                                     \
         const void *w = p->w, *d = p->d, *start = g->start, *at = g->q, *dx = g->blocks.d;                   \
         size_t left = n_blocks;                                                                              \
-        __asm__ volatile(                                                                                    \
-            EACH_TOKEN(ADDRESS, ) EACH_TOKEN(LOAD, ) "1:\n\t" EACH_TOKEN(START, "0")                         \
-                PRODUCTS("0,1,2,3,4,5,6,7") SCALES EACH_TOKEN(TO_FLOAT, )                                    \
-                    minimum EACH_TOKEN(ADD_BLOCK, ) "addq $1024, %[w]\n\t" EACH_TOKEN(                       \
-                        ADVANCE_32, ) "addq $4, %[start]\n\t"                                                \
-                                      "addq $4, %[dx]\n\t"                                                   \
-                                      "addq $128, %[d]\n\t"                                                  \
-                                      "decq %[left]\n\t"                                                     \
-                                      "jne 1b\n\t" EACH_TOKEN(STORE, )                                       \
-            : [w] "+r"(w), [at] "+r"(at), [d] "+r"(d), [dx] "+r"(dx), [start] "+r"(start), [left] "+r"(left) \
-            : [sum] "r"(acc)                                                                                 \
-            : CLOBBERS);                                                                                     \
+        __asm__ volatile(EACH_TOKEN(ADDRESS, )                                                               \
+                             EACH_TOKEN(LOAD, ) ".p2align 6\n1:\n\t" EACH_TOKEN(START, "0")                  \
+                                 PRODUCTS("0,1,2,3,4,5,6,7") SCALES EACH_TOKEN(TO_FLOAT, )                   \
+                                     minimum EACH_TOKEN(ADD_BLOCK, ) "addq $1024, %[w]\n\t" EACH_TOKEN(      \
+                                         ADVANCE_32, ) "addq $4, %[start]\n\t"                               \
+                                                       "addq $4, %[dx]\n\t"                                  \
+                                                       "addq $128, %[d]\n\t"                                 \
+                                                       "decq %[left]\n\t"                                    \
+                                                       "jne 1b\n\t" EACH_TOKEN(STORE, )                      \
+                         : [w] "+&r"(w), [at] "+&r"(at), [d] "+&r"(d), [dx] "+&r"(dx), [start] "+&r"(start), \
+                           [left] "+&r"(left)                                                                \
+                         : [sum] "r"(acc)                                                                    \
+                         : CLOBBERS);                                                                        \
     } while (0)
 
 void inner_blocks_avx512(const struct panel *p, const struct group *g, size_t n_blocks,

@@ -231,7 +231,9 @@ static void check_contents(struct check *c, bool w8a8) {
     for (enum quants q = 0; q < QUANTS_STYLES; q++)
         for (enum scales s = 0; s < SCALES_STYLES; s++)
             for (enum values v = 0; v < VALUES_STYLES; v++) {
-                const struct contents contents = { q, s, v, thresholds[(q + s + v) % N_THRESHOLDS] };
+                const struct contents contents = {
+                    q, s, v, thresholds[((size_t)q + (size_t)s + (size_t)v) % N_THRESHOLDS]
+                };
                 check_case(c, "quants %s, scales %s, activations %s, outliers beyond %g", quants_name(q),
                            scales_name(s), values_name(v), (double)contents.threshold);
                 struct product p = make_product(c, w8a8, n, ROWS, tokens, &contents, GUARD_AFTER);
