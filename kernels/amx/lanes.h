@@ -11,7 +11,9 @@
 
 /* Functions that are inlined into callers which fix their function pointers and counts. */
 #define TEMPLATE static inline __attribute__((always_inline))
-#if defined(__clang__)
+#if defined(AMX_EMULATED) /* no registers to keep things in, and minutes to compile under sanitizers */
+#    define UNROLL
+#elif defined(__clang__)
 #    pragma clang diagnostic ignored "-Wpass-failed" /* sanitizers prevent it, at the cost of speed only */
 #    define UNROLL _Pragma("clang loop unroll(full)")
 #else

@@ -24,6 +24,9 @@ static const size_t head_dims[] = { 1, 7, 8, 20, 32, 64, 72, 80, 96, 128, 160, 1
 
 enum { N_HEAD_DIMS = sizeof head_dims / sizeof head_dims[0] };
 
+/* Which of them are next: all, or when it has to be quick some. */
+static size_t dims_step(const struct check *c) { return c->is_quick ? 3 : 1; }
+
 /* Random cache contents of n values. A tile of keys in blocks has its scales behind the quants, not among
  * them. */
 static void fill_cache(struct check *c, enum cache_type cache, bool is_keys, size_t head_dim, uint8_t *p,
@@ -67,7 +70,7 @@ static void check_tile(struct check *c, enum cache_type cache, const uint8_t *go
 /* ---- Store ---- */
 
 static void check_store_key(struct check *c, enum cache_type cache) {
-    for (size_t i = 0; i < N_HEAD_DIMS; i++)
+    for (size_t i = 0; i < N_HEAD_DIMS; i += dims_step(c))
         for (enum values v = 0; v < VALUES_STYLES && head_dims[i] % cache_block(cache) == 0; v++)
             for (size_t lane = 0; lane < ATTN_TILE; lane++) {
                 const size_t dim = head_dims[i], bytes = cache_bytes(cache, dim * ATTN_TILE);
@@ -109,6 +112,8 @@ static void check_store_value(struct check *c, enum cache_type cache) {
 static const size_t query_counts[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31 };
 
 enum { N_QUERY_COUNTS = sizeof query_counts / sizeof query_counts[0] };
+
+static size_t counts_step(const struct check *c) { return c->is_quick ? 4 : 1; }
 
 enum spans { SPANS_ALL, SPANS_CAUSAL, SPANS_WINDOW, SPANS_RANDOM, SPANS_STYLES };
 
@@ -174,9 +179,10 @@ static void check_scores_case(struct check *c, enum cache_type cache, size_t dim
 }
 
 static void check_scores(struct check *c, enum cache_type cache) {
-    for (size_t i = 0; i < N_HEAD_DIMS; i++)
+    for (size_t i = 0; i < N_HEAD_DIMS; i += dims_step(c))
         for (size_t n_tiles = 1; n_tiles <= ATTN_BLOCK / ATTN_TILE; n_tiles++)
-            for (size_t j = 0; j < N_QUERY_COUNTS && head_dims[i] % cache_block(cache) == 0; j++)
+            for (size_t j = 0; j < N_QUERY_COUNTS && head_dims[i] % cache_block(cache) == 0;
+                 j += counts_step(c))
                 check_scores_case(c, cache, head_dims[i], n_tiles, query_counts[j]);
 }
 
@@ -258,9 +264,10 @@ static void check_values_case(struct check *c, enum cache_type cache, size_t dim
 }
 
 static void check_values(struct check *c, enum cache_type cache) {
-    for (size_t i = 0; i < N_HEAD_DIMS; i++)
+    for (size_t i = 0; i < N_HEAD_DIMS; i += dims_step(c))
         for (enum spans spans = 0; spans < SPANS_STYLES; spans++)
-            for (size_t j = 0; j < N_QUERY_COUNTS && head_dims[i] % cache_block(cache) == 0; j++)
+            for (size_t j = 0; j < N_QUERY_COUNTS && head_dims[i] % cache_block(cache) == 0;
+                 j += counts_step(c))
                 check_values_case(c, cache, head_dims[i], query_counts[j], spans);
 }
 
