@@ -14,6 +14,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+void *allocate(size_t bytes) {
+    void *p = malloc(bytes ? bytes : 1);
+    if (!p) {
+        perror("memory");
+        exit(1);
+    }
+    return p;
+}
+
 /* ---- Memory that faults when left ---- */
 
 struct guarded guarded_alloc(size_t bytes, enum guard guard) {

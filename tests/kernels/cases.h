@@ -63,6 +63,9 @@ enum values {
 
 void fill_values(float *x, size_t n, enum values style, uint64_t *random);
 
+/* malloc() that ends the program where memory is short. */
+void *allocate(size_t bytes);
+
 /* "random bytes, scales subnormal": for messages. */
 const char *quants_name(enum quants style);
 const char *scales_name(enum scales style);

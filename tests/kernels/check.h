@@ -15,7 +15,7 @@ struct check {
     uint64_t seed;       /* of every function: its inputs do not depend on what ran before */
     const char *filter;  /* only functions whose name contains this; NULL: all */
     bool list, bench, best;
-    bool is_quick; /* fewer numbers of rows, for machines that are emulated */
+    bool is_quick; /* fewer shapes and contents, where a build is slow */
     bool is_tiled; /* the level multiplies many tokens in another way than few: contents are checked with many
                     */
     bool is_emulated;  /* and takes its time: shapes are chosen, not all */

@@ -23,7 +23,7 @@ static struct kernels scalar(void) {
     return k;
 }
 
-static void *allocate(size_t bytes) {
+static void *allocate_aligned(size_t bytes) {
     void *p = aligned_alloc(64, (bytes + 64) / 64 * 64);
     assert_non_null(p);
     return p;
@@ -34,7 +34,7 @@ static struct acts make_acts(const struct kernels *k, uint32_t type, const float
                              size_t n_tokens, void **memory) {
     enum act_form form = act_form_of(type);
     struct acts acts;
-    *memory = allocate(acts_bytes(form, n, n_tokens));
+    *memory = allocate_aligned(acts_bytes(form, n, n_tokens));
     acts_place(&acts, form, n, n_tokens, *memory);
     acts.x = form == ACT_F32 ? x : NULL;
     for (size_t t = 0; t < n_tokens && form != ACT_F32; t++)
@@ -79,8 +79,8 @@ static void check_type(const struct kernels *k, uint32_t type, size_t n_blocks, 
     const struct type_info *info = type_info(type);
     size_t n = n_blocks * (info->block_values > 1 ? info->block_values : 19), row_bytes;
     assert_true(type_bytes(type, n, &row_bytes));
-    uint8_t *w = allocate(ROWS * row_bytes);
-    float *decoded = allocate(n * sizeof *decoded), *x = allocate(TOKENS * n * sizeof *x),
+    uint8_t *w = allocate_aligned(ROWS * row_bytes);
+    float *decoded = allocate_aligned(n * sizeof *decoded), *x = allocate_aligned(TOKENS * n * sizeof *x),
           y[TOKENS][ROWS + 1];
     void *memory;
     fill_weights(type, w, ROWS * row_bytes / info->block_bytes, QUANTS_RANDOM, SCALES_USUAL, random);
@@ -173,7 +173,7 @@ static void products_of_reference_blocks_equal_the_golden_ones(void **state) {
 static struct acts quantize(enum act_form form, const float *x, size_t n, void **memory) {
     const struct kernels k = scalar();
     struct acts acts;
-    *memory = allocate(acts_bytes(form, n, 1));
+    *memory = allocate_aligned(acts_bytes(form, n, 1));
     acts_place(&acts, form, n, 1, *memory);
     k.quantize[form](x, &acts, 0);
     return acts;

@@ -16,7 +16,7 @@
 
 struct guarded_acts {
     struct acts acts;
-    struct guarded arrays[8];
+    struct guarded arrays[6];
     size_t n_arrays;
 };
 
@@ -60,21 +60,6 @@ static void free_acts(struct guarded_acts *g) {
         guarded_free(&g->arrays[i]);
 }
 
-/* Tokens [begin, begin + n_tokens) of a. */
-static struct acts tokens_of(const struct acts *a, size_t begin, size_t n_tokens) {
-    struct acts part = *a;
-    const size_t skip = begin * a->n, sub_block = a->form == ACT_A256_16 ? 16 : 32;
-    part.n_tokens = n_tokens;
-    part.x = a->x ? a->x + skip : NULL;
-    part.q = a->q ? a->q + skip : NULL;
-    part.d = a->d ? a->d + skip / (a->form == ACT_A32 ? 32 : 256) : NULL;
-    part.sum = a->sum ? a->sum + skip / 32 : NULL;
-    part.a = a->a ? a->a + skip / sub_block : NULL;
-    part.g16 = a->g16 ? a->g16 + skip / 16 : NULL;
-    part.g32 = a->g32 ? a->g32 + skip / 32 : NULL;
-    return part;
-}
-
 /* ---- One product ---- */
 
 /* A matrix, tokens, and the scalar product of all of them, [tokens][rows]. */
@@ -86,15 +71,6 @@ struct product {
     struct guarded_acts acts;
     float *want;
 };
-
-static void *allocate(size_t bytes) {
-    void *p = malloc(bytes ? bytes : 1);
-    if (!p) {
-        perror("memory");
-        exit(1);
-    }
-    return p;
-}
 
 /* n values in n_rows rows and n_tokens tokens of the given styles. */
 static struct product make_product(struct check *c, uint32_t type, size_t n, size_t n_rows, size_t n_tokens,
@@ -143,7 +119,7 @@ static void check_part(struct check *c, const struct product *p, size_t rows, si
     float *y = memory.data, pattern[3];
     memset(y, 0xa5, n_y * sizeof *y);
     memset(pattern, 0xa5, sizeof pattern);
-    struct acts acts = tokens_of(&p->acts.acts, token, tokens);
+    struct acts acts = acts_of_tokens(&p->acts.acts, token, tokens);
     struct guarded tiles = arrange(c, &acts, p->guard);
     c->got.matmul[p->type]((const uint8_t *)p->w.data + row * p->row_bytes, p->row_bytes, rows, &acts, y,
                            stride);
@@ -177,7 +153,7 @@ static void check_shapes(struct check *c, uint32_t type) {
         for (enum guard guard = 0; guard < GUARD_SIDES; guard++) {
             if (c->is_emulated && blocks[i] * block > 57 * 32)
                 continue;
-            /* Floats have no blocks: lengths 1, 2, 3 and 57 mod 16 end in every kind of tail. */
+            /* Floats have no blocks: lengths of 15, 14, 13 and 1 mod 16. */
             const size_t n = block > 1 ? blocks[i] * block : (blocks[i] == most ? 1057 : blocks[i] * 15);
             struct product p = make_product(c, type, n, MOST_ROWS, MOST_TOKENS, QUANTS_RANDOM, SCALES_USUAL,
                                             VALUES_OUTLIERS, guard);
@@ -192,10 +168,29 @@ static void check_shapes(struct check *c, uint32_t type) {
         }
 }
 
+/* More rows and tokens than any kernel takes at once, and tokens around the 259 that avx512 takes, which has
+ * the last seven of a few more begin earlier. */
+static void check_many(struct check *c, uint32_t type) {
+    static const struct {
+        size_t rows, tokens;
+    } shapes[] = { { 261, 17 }, { 165, 545 }, { 33, 259 }, { 33, 260 }, { 33, 265 } };
+    const size_t block = type_info(type)->block_values, n = block > 1 ? block : 33;
+    const size_t rows = c->is_quick ? 33 : 261, tokens = c->is_quick ? 265 : 545;
+    struct product p =
+        make_product(c, type, n, rows, tokens, QUANTS_RANDOM, SCALES_USUAL, VALUES_OUTLIERS, GUARD_AFTER);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        if (shapes[i].rows > rows || shapes[i].tokens > tokens)
+            continue;
+        check_case(c, "%zu values, %zu rows, %zu tokens", n, shapes[i].rows, shapes[i].tokens);
+        check_part(c, &p, shapes[i].rows, shapes[i].tokens);
+    }
+    free_product(&p);
+}
+
 static void check_contents(struct check *c, uint32_t type) {
     enum { BLOCKS = 3, ROWS = 9 };
-    /* Few and many at once take different paths. */
-    const size_t tokens = c->is_tiled && !c->is_emulated ? MOST_TOKENS + 3 : 5;
+    /* As many as the panels and tiles of every level want (avx512 8, amx 128), and some left over. */
+    const size_t tokens = c->is_emulated ? 5 : c->is_tiled ? 131 : 12;
     const size_t n = type_info(type)->block_values > 1 ? BLOCKS * type_info(type)->block_values : 83;
     for (enum quants q = 0; q < QUANTS_STYLES; q++)
         for (enum scales s = 0; s < SCALES_STYLES; s++)
@@ -249,7 +244,7 @@ static void time_type(struct check *c, uint32_t type) {
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
         char shape[64];
         snprintf(shape, sizeof shape, "2048x8192, %zu token%s", tokens[i], tokens[i] > 1 ? "s" : "");
-        t.acts = tokens_of(&acts.acts, 0, tokens[i]);
+        t.acts = acts_of_tokens(&acts.acts, 0, tokens[i]);
         struct guarded tiles = arrange(c, &t.acts, GUARD_BEFORE);
         check_time(c, shape, multiply_next, &t, (double)(ROWS * t.row_bytes),
                    (double)N * ROWS * (double)tokens[i]);
@@ -303,6 +298,8 @@ void check_matmul(struct check *c) {
             time_type(c, type);
         } else {
             check_shapes(c, type);
+            if (!c->is_emulated)
+                check_many(c, type);
             check_contents(c, type);
         }
         check_end(c);
