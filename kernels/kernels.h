@@ -59,7 +59,7 @@ struct acts {
     int16_t *g16;   /* A256: [n_tokens][n / 16], a times the sum of 16 q: at most 8 * 127 * 16 = 16256 */
     int16_t *g32;   /* A256_32: [n_tokens][n / 32], a times the sum of 32 q: at most 32512 */
     uint32_t *mask; /* ROW8: [n_tokens][n / 32], bit k % 32 of word k / 32 marks an outlier */
-    float outlier;  /* ROW8: values of a larger magnitude are outliers; 0: none is. The caller's */
+    float outlier;  /* ROW8: values of a larger magnitude are outliers, finite; 0: none is. The caller's */
     uint8_t *tiles; /* what arrange() made of all this; NULL for fewer tokens than ACTS_TILED */
 };
 
@@ -73,7 +73,6 @@ size_t acts_bytes(enum act_form form, size_t n, size_t n_tokens);
 void acts_place(struct acts *acts, enum act_form form, size_t n, size_t n_tokens, void *memory);
 /* x [acts->n] = what row t stands for, outliers as they were. Not for ACT_F32. */
 void acts_values(const struct acts *acts, size_t t, float *x);
-/* Tokens [begin, begin + n_tokens) of acts, in place. */
 /* Tokens [begin, begin + n_tokens) of acts, in place; without tiles, which hold tokens in groups. */
 struct acts acts_of_tokens(const struct acts *acts, size_t begin, size_t n_tokens);
 /* Bytes of acts.tiles for any number of tokens; 0 for ACT_F32. */
@@ -101,26 +100,36 @@ size_t acts_bf16_bytes(size_t n, size_t n_tokens);
  * Keys of one kv head lie in tiles of 16 positions, [n_tiles][head_dim][16]; values in rows,
  * [n_positions][head_dim]. Positions are taken in blocks of ATTN_BLOCK.
  * Types in blocks of 32 (Q8_0, Q4_0) need a head_dim of whole blocks; a value row is blocks as in a tensor. A
- * tile of keys is the quants, then f16 scales [head_dim / 32][16]. Quants of Q8_0: int8 [head_dim / 4][16][4];
- * of Q4_0: bytes [head_dim / 8][16][4], where byte i of a position has dimension i of the eight in the low and
- * i + 4 in the high nibble, each 8 more than its value. Q8_0 is rounded as A32. In Q4_0 the largest magnitude
- * m, negative if both signs have it, becomes -8: d = m / -8, value = clamp(rne(x * fl(-8 / m)), -8, 7); blocks
- * below 2^-100 or with Inf or NaN as in A32. Scales are then rounded to f16. */
+ * tile of keys is the quants, then f16 scales [head_dim / 32][16]. Quants of Q8_0: int8 [head_dim /
+ * 4][16][4]; of Q4_0: bytes [head_dim / 8][16][4], where byte i of a position has dimension i of the eight in
+ * the low and i + 4 in the high nibble, each 8 more than its value. Q8_0 is rounded as A32. In Q4_0 the
+ * largest magnitude m, negative if both signs have it, becomes -8: d = m / -8, value = clamp(rne(x * fl(-8 /
+ * m)), -8, 7); blocks below 2^-100 or with Inf or NaN as in A32. Scales are then rounded to f16. */
 
 enum cache_type { CACHE_F32, CACHE_F16, CACHE_BF16, CACHE_Q8_0, CACHE_Q4_0, CACHE_TYPES };
 
 enum { ATTN_TILE = 16, ATTN_BLOCK = 64, ATTN_MAX_HEAD_DIM = 1024 };
 
-/* Values that a head has a multiple of. */
-static inline size_t cache_block(enum cache_type type) {
-    return type == CACHE_Q8_0 || type == CACHE_Q4_0 ? 32 : 1;
+struct cache_layout {
+    uint8_t values, bytes; /* of a block */
+};
+
+static inline struct cache_layout cache_layout(enum cache_type type) {
+    static const struct cache_layout layouts[CACHE_TYPES] = { [CACHE_F32] = { 1, 4 },
+                                                              [CACHE_F16] = { 1, 2 },
+                                                              [CACHE_BF16] = { 1, 2 },
+                                                              [CACHE_Q8_0] = { 32, 34 },
+                                                              [CACHE_Q4_0] = { 32, 18 } };
+    return layouts[type];
 }
+
+/* Values that a head has a multiple of. */
+static inline size_t cache_block(enum cache_type type) { return cache_layout(type).values; }
 
 /* Bytes of n cached values, a multiple of cache_block(): of a row, or with n = head_dim * ATTN_TILE of a
  * tile. */
 static inline size_t cache_bytes(enum cache_type type, size_t n) {
-    static const uint8_t block_bytes[CACHE_TYPES] = { 4, 2, 2, 34, 18 };
-    return n / cache_block(type) * block_bytes[type];
+    return n / cache_block(type) * cache_layout(type).bytes;
 }
 
 /* The form in which queries meet keys of a type. */
@@ -165,7 +174,7 @@ struct kernels {
      * order; y holds the product of the rest. */
     kernel_matmul *add_outliers;
 
-    /* x [n]: row t of acts (KERNELS: sections on A32 and A256). NULL for ACT_F32. */
+    /* x [n]: row t of acts (kernels/README.md, Activations). NULL for ACT_F32. */
     void (*quantize[ACT_FORMS])(const float *x, const struct acts *acts, size_t t);
     /* Arrange row t, which is quantized, in acts->tiles, in the level's own way: where there is such a
      * function and acts has tiles, its matmul wants this for all rows. NULL: nothing to arrange. */

@@ -1,4 +1,4 @@
-/* queries.h - groups of queries and the positions they see, for the attention of all levels.
+/* queries.h - groups of queries and the positions they see, for the attention of avx2 and avx512.
  * SPDX-License-Identifier: MIT
  * Templates: inlined into callers that fix the function, so that a group of each size becomes a loop of its
  * own with its sums in registers. */
@@ -26,11 +26,7 @@ static inline size_t group_size(size_t n) {
  * calls of a function that only prefetches. */
 static inline __attribute__((always_inline)) void prefetch_ahead(const uint8_t *p, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) {
-#if defined(__x86_64__)
         __asm__ volatile("prefetcht0 %0" : : "m"(p[i]));
-#else
-        __asm__ volatile("prfm pldl1keep, %0" : : "Q"(p[i]));
-#endif
     }
 }
 

@@ -9,7 +9,8 @@
 
 enum { ROW8_WORDS = 32, ROW8_COLUMNS = 32 * ROW8_WORDS };
 
-/* Columns with an outlier of any token among the ROW8_COLUMNS from 32 * word on. Begin with word = 0. */
+/* Columns with an outlier of any token in words [word, next) of the masks, at most ROW8_WORDS. Begin with
+ * next = 0. */
 struct row8_slab {
     size_t word, next; /* of the masks: this slab's first, the next one's */
     uint32_t any[ROW8_WORDS];
@@ -23,7 +24,7 @@ static inline size_t row8_slab_words(const struct acts *x, const struct row8_sla
     return left < ROW8_WORDS ? left : ROW8_WORDS;
 }
 
-/* Find the next slab that has such columns. False at the end. next is 0 at first. */
+/* Find the next slab that has such columns. False at the end. */
 static inline bool row8_next(const struct acts *x, struct row8_slab *s) {
     const size_t n_words = x->n / 32;
     for (s->n = 0; s->next < n_words && !s->n; s->next += ROW8_WORDS) {

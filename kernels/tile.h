@@ -34,9 +34,9 @@ static inline void tile_store(const struct tile *tile, float *y, const float out
         y[tile->first + i * tile->step] = outputs[i];
 }
 
-/* Bring what a stream will read soon closer, while it is at p and takes `bytes` a step: the hardware stops at each
- * page. Assembly, because GCC 12 drops calls of a function that only prefetches; what lies behind the matrix does no
- * harm. To be inlined with a constant, or the loop costs more than it gains. */
+/* Bring what a stream will read soon closer, while it is at p and takes `bytes` a step: the hardware stops at
+ * each page. Assembly, because GCC 12 drops calls of a function that only prefetches; what lies behind the
+ * matrix does no harm. To be inlined with a constant, or the loop costs more than it gains. */
 static inline __attribute__((always_inline)) void stream_prefetch(const uint8_t *p, size_t bytes) {
     enum { AHEAD = 2048 }; /* 1024 to 3072 measured alike, 256 less */
 #pragma GCC unroll 8
@@ -50,7 +50,8 @@ static inline __attribute__((always_inline)) void stream_prefetch(const uint8_t 
 }
 
 /* The same for all streams of a tile at offset `at`. */
-static inline void tile_prefetch(const struct tile *tile, size_t at, size_t bytes) {
+static inline __attribute__((always_inline)) void tile_prefetch(const struct tile *tile, size_t at,
+                                                                size_t bytes) {
     for (size_t i = 0; i < 8; i++)
         stream_prefetch(tile->row[i] + at, bytes);
 }

@@ -11,6 +11,8 @@
 #include "kernels/amx/sums.h"
 #include "kernels/amx/tiles.h"
 
+#include <assert.h>
+
 enum {
     STEP = 2,          /* blocks whose products are in memory at once */
     LEAST_TOKENS = 64, /* split.h */
@@ -166,10 +168,11 @@ static void matmul32(const struct type32 *type, kernel_matmul *below, const uint
                                                .rows = { 16, 16, 16, 16, 16, 16, 8, 8 } };
     const struct blocks_32 *tokens = (const struct blocks_32 *)(const void *)x->tiles;
     const size_t n_blocks = x->n / 32;
-    const struct split split = { below, 32, type->min ? LEAST_WITH_MIN : LEAST_TOKENS, LEAST_REST };
+    const struct split split = { below, type->min ? LEAST_WITH_MIN : LEAST_TOKENS, LEAST_REST };
     const size_t n_tokens = tokens_for_tiles(&split, x->n_tokens);
     struct work work;
     struct tiles tiles;
+    assert(!n_tokens || x->tiles);
     if (n_tokens)
         tiles_begin(&tiles, &config);
     for (size_t t = 0; t < n_tokens; t += MOST_TOKENS) {

@@ -37,7 +37,7 @@ static void unpack_iq4_xs(const uint8_t *const row[16], struct columns *c, struc
 /* ---- The types ---- */
 
 const struct super_type AMX(iq4_xs_type) = {
-    sizeof(struct block_iq4_xs), unpack_iq4_xs, SUPER_DIGITS, { BELOW(matmul_iq4_xs), 32, 64, 12 }
+    sizeof(struct block_iq4_xs), unpack_iq4_xs, SUPER_DIGITS, { BELOW(matmul_iq4_xs), 64, 12 }
 };
 
 void AMX(matmul_iq4_xs)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,

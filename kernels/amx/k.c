@@ -166,7 +166,7 @@ static void unpack_q6_K(const uint8_t *const row[16], struct columns *c, struct 
 /* ---- The types ---- */
 
 const struct super_type AMX(q2_K_type) = {
-    sizeof(struct block_q2_K), unpack_q2_K, SUPER_BYTE_MIN, { BELOW(matmul_q2_K), 32, 24, 12 }
+    sizeof(struct block_q2_K), unpack_q2_K, SUPER_BYTE_MIN, { BELOW(matmul_q2_K), 24, 12 }
 };
 
 void AMX(matmul_q2_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
@@ -174,9 +174,8 @@ void AMX(matmul_q2_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
     AMX(matmul_super)(&AMX(q2_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }
 
-const struct super_type AMX(q3_K_type) = {
-    sizeof(struct block_q3_K), unpack_q3_K, SUPER_BYTE, { BELOW(matmul_q3_K), 32, 24, 12 }
-};
+const struct super_type
+    AMX(q3_K_type) = { sizeof(struct block_q3_K), unpack_q3_K, SUPER_BYTE, { BELOW(matmul_q3_K), 24, 12 } };
 
 void AMX(matmul_q3_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {
@@ -184,7 +183,7 @@ void AMX(matmul_q3_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 }
 
 const struct super_type AMX(q4_K_type) = {
-    sizeof(struct block_q4_K), unpack_q4_K, SUPER_DIGITS_MIN, { BELOW(matmul_q4_K), 32, 64, 12 }
+    sizeof(struct block_q4_K), unpack_q4_K, SUPER_DIGITS_MIN, { BELOW(matmul_q4_K), 64, 12 }
 };
 
 void AMX(matmul_q4_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
@@ -193,7 +192,7 @@ void AMX(matmul_q4_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
 }
 
 const struct super_type AMX(q5_K_type) = {
-    sizeof(struct block_q5_K), unpack_q5_K, SUPER_DIGITS_MIN, { BELOW(matmul_q5_K), 32, 64, 12 }
+    sizeof(struct block_q5_K), unpack_q5_K, SUPER_DIGITS_MIN, { BELOW(matmul_q5_K), 64, 12 }
 };
 
 void AMX(matmul_q5_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
@@ -201,9 +200,8 @@ void AMX(matmul_q5_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
     AMX(matmul_super)(&AMX(q5_K_type), w, row_bytes, n_rows, x, y, y_stride);
 }
 
-const struct super_type AMX(q6_K_type) = {
-    sizeof(struct block_q6_K), unpack_q6_K, SUPER_DIGITS, { BELOW(matmul_q6_K), 32, 56, 16 }
-};
+const struct super_type
+    AMX(q6_K_type) = { sizeof(struct block_q6_K), unpack_q6_K, SUPER_DIGITS, { BELOW(matmul_q6_K), 56, 16 } };
 
 void AMX(matmul_q6_K)(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                       size_t y_stride) {

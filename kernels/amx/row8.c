@@ -129,13 +129,14 @@ void AMX(matmul_w8a8)(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
     static const struct tile_config config = { .palette = 1,
                                                .bytes = { 64, 64, 64, 64, 64, 64, 64, 64 },
                                                .rows = { 16, 16, 16, 16, 16, 16, 16, 16 } };
-    const struct split split = { BELOW(matmul_w8a8), 32, LEAST_TOKENS, LEAST_REST };
+    const struct split split = { BELOW(matmul_w8a8), LEAST_TOKENS, LEAST_REST };
     const size_t n_tokens = tokens_for_tiles(&split, x->n_tokens);
     struct work work;
     struct tiles tiles;
     struct acts first = *x;
     first.n_tokens = n_tokens;
-    tiles_begin(&tiles, &config);
+    if (n_tokens)
+        tiles_begin(&tiles, &config);
     for (size_t t = 0; t < n_tokens; t += MOST_TOKENS) {
         const size_t padded = (smaller(n_tokens - t, MOST_TOKENS) + 31) / 32 * 32;
         for (size_t r = 0; r < n_rows; r += MOST_ROWS) {
@@ -144,6 +145,7 @@ void AMX(matmul_w8a8)(const uint8_t *w, size_t row_bytes, size_t n_rows, const s
             store_sums(&work, w + r * row_bytes, row_bytes, n, &first, t, padded, y + r, y_stride);
         }
     }
-    tiles_end(&tiles);
+    if (n_tokens)
+        tiles_end(&tiles);
     multiply_rest(&split, n_tokens, w, row_bytes, n_rows, x, y, y_stride);
 }

@@ -14,16 +14,18 @@
 #    define BELOW(name) name##_avx512
 #endif
 
-/* Where the tiles win (kernels/README.md): from how many tokens on, and how many more than a multiple of
- * `group`, what the kernel takes at once, make it worth to fill up another group. */
+/* Where the tiles win, as measured: from how many tokens on, and how many more than a multiple of
+ * TILE_GROUP make it worth to fill up another group. */
+enum { TILE_GROUP = 32 }; /* tokens that a kernel takes at once */
+
 struct split {
     kernel_matmul *below; /* for the others; NULL: there are none */
-    size_t group, least, least_rest;
+    size_t least, least_rest;
 };
 
 /* The first tokens of n, which the tiles take. */
 static inline size_t tokens_for_tiles(const struct split *s, size_t n) {
-    const size_t rest = n % s->group;
+    const size_t rest = n % TILE_GROUP;
     if (!s->below)
         return n;
     if (n < s->least)

@@ -1,8 +1,10 @@
-/* super.c - y = W x for super-blocks of 256 and A256 activations: tokens, products, sums.
+/* super.c - y = W x for super-blocks of 256 and A256 activations: panels, products, sums.
  * SPDX-License-Identifier: MIT */
 #include "kernels/amx/level.h"
 #include "kernels/amx/sums.h"
 #include "kernels/amx/super.h"
+
+#include <assert.h>
 
 /* 32 tokens times 32 rows: [16 rows][digit][16 tokens]. */
 struct products {
@@ -240,6 +242,7 @@ void AMX(matmul_super)(const struct super_type *type, const uint8_t *w, size_t r
     const size_t n_tokens = tokens_for_tiles(&type->split, x->n_tokens);
     struct work work;
     struct tiles tiles;
+    assert(!n_tokens || x->tiles);
     if (n_tokens)
         tiles_begin(&tiles, &config);
     for (size_t t = 0; t < n_tokens; t += MOST_TOKENS) {

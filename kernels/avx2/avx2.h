@@ -1,6 +1,7 @@
 /* avx2.h - what the files of this folder share: lanes, sums, tails, e^x.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx2. A group of 16 lanes, the unit of sums, is two registers: lanes 0..7 and 8..15. */
+ * Private to kernels/avx2 and kernels/avxvnni. A group of 16 lanes, the unit of sums, is two registers: lanes
+ * 0..7 and 8..15. */
 #ifndef QUERN_KERNELS_AVX2_AVX2_H
 #define QUERN_KERNELS_AVX2_AVX2_H
 

@@ -1,6 +1,6 @@
 /* bytes.h - taking packed quants apart, 32 bytes at a time.
  * SPDX-License-Identifier: MIT
- * Private to kernels/avx2. */
+ * Private to kernels/avx2 and kernels/avxvnni. */
 #ifndef QUERN_KERNELS_AVX2_BYTES_H
 #define QUERN_KERNELS_AVX2_BYTES_H
 

@@ -19,7 +19,7 @@ TEMPLATE __m256i dot32(bool is_signed, __m256i w, const int8_t *q) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-/* The same of 64, in sums of eight; unsigned ones up to 64, of which two products fit 16 bits. */
+/* The same of 64, in sums of eight; unsigned ones up to 64, of which four products fit 16 bits. */
 TEMPLATE __m256i dot64(bool is_signed, __m256i w, __m256i x, __m256i w1, __m256i x1) {
     const __m256i one = _mm256_set1_epi16(1);
     if (is_signed)

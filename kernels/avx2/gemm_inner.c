@@ -97,7 +97,6 @@
     "vpmaddwd %c[scale]+32(%[p],%[at]), %%ymm" s1 ", %%ymm" s1 "\n\t"                                        \
     "vpaddd %%ymm" s0 ", %%ymm" d0 ", %%ymm" d0 "\n\t"                                                       \
     "vpaddd %%ymm" s1 ", %%ymm" d1 ", %%ymm" d1 "\n\t"
-#define BYTE(i) PRODUCTS(i, SET_BYTES) EACH_TOKEN(SCALE)
 
 /* The panel's pairs times pairs of sums of x: to totals, as what an offset contributes, or to the sums. */
 #define PAIR(x, s0, s1)                                                                                      \
@@ -149,10 +148,8 @@
 
 #define TURN_32_BY_8 BYTES("0", "1,2,3,4,5,6,7") EACH_TOKEN(SCALE)
 #define TURN_32_BY_4 BYTES("0", "1,2,3") EACH_TOKEN(SCALE) BYTES("4", "5,6,7") EACH_TOKEN(SCALE)
-#define TURN_32_BY_1 BYTE("0") BYTE("1") BYTE("2") BYTE("3") BYTE("4") BYTE("5") BYTE("6") BYTE("7")
 #define TURN_16_BY_4 BYTES("0", "1,2,3") EACH_TOKEN(SCALE)
 #define TURN_16_BY_2 BYTES("0", "1") EACH_TOKEN(SCALE) BYTES("2", "3") EACH_TOKEN(SCALE)
-#define TURN_16_BY_1 BYTE("0") BYTE("1") BYTE("2") BYTE("3")
 
 void inner_super_32_by_8_min_avx2(const struct panel *p, struct inner *in) {
     BYTES_LOOP(ZERO, TURN_32_BY_8, 32, MIN(FOUR))
@@ -166,14 +163,6 @@ void inner_super_32_by_4_min_avx2(const struct panel *p, struct inner *in) {
     BYTES_LOOP(ZERO, TURN_32_BY_4, 32, MIN(FOUR))
 }
 
-void inner_super_32_by_4_avx2(const struct panel *p, struct inner *in) {
-    BYTES_LOOP(PAIRS_TO_TOTAL(FOUR), TURN_32_BY_4, 32, "")
-}
-
-void inner_super_32_by_1_avx2(const struct panel *p, struct inner *in) {
-    BYTES_LOOP(PAIRS_TO_TOTAL(FOUR), TURN_32_BY_1, 32, "")
-}
-
 void inner_super_16_by_4_min_avx2(const struct panel *p, struct inner *in) {
     BYTES_LOOP(ZERO, TURN_16_BY_4, 16, MIN(EIGHT))
 }
@@ -184,10 +173,6 @@ void inner_super_16_by_4_avx2(const struct panel *p, struct inner *in) {
 
 void inner_super_16_by_2_avx2(const struct panel *p, struct inner *in) {
     BYTES_LOOP(PAIRS_TO_TOTAL(EIGHT), TURN_16_BY_2, 16, "")
-}
-
-void inner_super_16_by_1_avx2(const struct panel *p, struct inner *in) {
-    BYTES_LOOP(PAIRS_TO_TOTAL(EIGHT), TURN_16_BY_1, 16, "")
 }
 
 #define TOTAL_WORDS(t, x, s0, s1, d0, d1) ADD_WORDS(t, x, d0, d1, s0, s1)

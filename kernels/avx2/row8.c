@@ -74,7 +74,7 @@ void quantize_row8_avx2(const float *x, const struct acts *acts, size_t t) {
     const float d = is_bad ? NAN : is_flat ? 0 : m / 127, r = is_flat ? 0 : 127 / m;
     for (size_t i = 0; i < n_blocks; i++) {
         const size_t at = t * n_blocks + i;
-        /* In a bad row too every value is at most 127 steps, or an outlier, or NaN * 0: all become 0. */
+        /* In a flat or bad row r is 0, and Inf and NaN are outliers, as the limit is finite: all become 0. */
         acts->sum[at] = quantize32(x + i * 32, r, limit, acts->q + at * 32, &acts->mask[at]);
         acts->d[at] = d;
         if (is_bad)

@@ -1,9 +1,9 @@
-/* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c and iq.c fill.
- * SPDX-License-Identifier: MIT
- * Private to kernels/avx2 and kernels/avxvnni, whose dot.h multiplies. One to three tokens (gemm.h takes
- * more). For each super-block of eight rows: unpack a row to bytes and 16-bit scales, which the compiler
- * keeps in registers, add its products to 8 lanes (vpmaddubsw, vpmaddwd by the sub-block's scale, vpaddd),
- * bring eight rows to one vector with a row in each lane, and take the float step. */
+/* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c, iq.c and ternary.c
+ * fill. SPDX-License-Identifier: MIT Private to kernels/avx2 and kernels/avxvnni, whose dot.h multiplies. One
+ * to three tokens (gemm.h takes more). For each super-block of eight rows: unpack a row to bytes and 16-bit
+ * scales, which the compiler keeps in registers, add its products to 8 lanes (vpmaddubsw, vpmaddwd by the
+ * sub-block's scale, vpaddd), bring eight rows to one vector with a row in each lane, and take the float
+ * step. */
 #ifndef QUERN_KERNELS_AVX2_SUPER_H
 #define QUERN_KERNELS_AVX2_SUPER_H
 

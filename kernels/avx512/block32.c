@@ -284,21 +284,18 @@ TEMPLATE void fill_panel32(struct type32 type, const uint8_t *w, size_t row_byte
     p->is_exact = !not_finite;
 }
 
-TEMPLATE void multiply_few32(struct type32 type, const uint8_t *w, size_t row_bytes, size_t n_rows,
-                             const struct acts *x, float *y, size_t y_stride) {
+/* self: the type's function below, which gemm_blocks calls with few tokens. */
+TEMPLATE void matmul32(struct type32 type, fill_blocks *fill, kernel_matmul *self, const uint8_t *w,
+                       size_t row_bytes, size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
+    if (x->n_tokens >= GEMM_TOKENS) {
+        const struct gemm_block_type gemm = { fill, self, type.offset, type.min_offset != 0 };
+        gemm_blocks_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
+        return;
+    }
     for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);
         tile32(type, &tile, row_bytes, x, y, y_stride);
     }
-}
-
-TEMPLATE void matmul32(struct type32 type, fill_blocks *fill, kernel_matmul *few, const uint8_t *w,
-                       size_t row_bytes, size_t n_rows, const struct acts *x, float *y, size_t y_stride) {
-    const struct gemm_block_type gemm = { fill, few, type.offset, type.min_offset != 0 };
-    if (x->n_tokens >= GEMM_TOKENS)
-        gemm_blocks_avx512(&gemm, w, row_bytes, n_rows, x, y, y_stride);
-    else
-        few(w, row_bytes, n_rows, x, y, y_stride);
 }
 
 /* ---- The types ---- */
@@ -312,14 +309,9 @@ static void fill_q4_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q4_0(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_q4_0(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                     size_t y_stride) {
-    multiply_few32(type_q4_0(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_q4_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q4_0(), fill_q4_0, few_q4_0, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q4_0(), fill_q4_0, matmul_q4_0_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q4_1(void) {
@@ -332,14 +324,9 @@ static void fill_q4_1(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q4_1(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_q4_1(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                     size_t y_stride) {
-    multiply_few32(type_q4_1(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_q4_1_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q4_1(), fill_q4_1, few_q4_1, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q4_1(), fill_q4_1, matmul_q4_1_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q5_0(void) {
@@ -351,14 +338,9 @@ static void fill_q5_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q5_0(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_q5_0(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                     size_t y_stride) {
-    multiply_few32(type_q5_0(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_q5_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q5_0(), fill_q5_0, few_q5_0, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q5_0(), fill_q5_0, matmul_q5_0_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q5_1(void) {
@@ -371,14 +353,9 @@ static void fill_q5_1(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q5_1(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_q5_1(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                     size_t y_stride) {
-    multiply_few32(type_q5_1(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_q5_1_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q5_1(), fill_q5_1, few_q5_1, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q5_1(), fill_q5_1, matmul_q5_1_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_q8_0(void) {
@@ -390,14 +367,9 @@ static void fill_q8_0(const uint8_t *w, size_t row_bytes, size_t n_out, size_t i
     fill_panel32(type_q8_0(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_q8_0(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                     size_t y_stride) {
-    multiply_few32(type_q8_0(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_q8_0_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                         size_t y_stride) {
-    matmul32(type_q8_0(), fill_q8_0, few_q8_0, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_q8_0(), fill_q8_0, matmul_q8_0_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_iq4_nl(void) {
@@ -409,14 +381,9 @@ static void fill_iq4_nl(const uint8_t *w, size_t row_bytes, size_t n_out, size_t
     fill_panel32(type_iq4_nl(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_iq4_nl(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                       size_t y_stride) {
-    multiply_few32(type_iq4_nl(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_iq4_nl_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                           size_t y_stride) {
-    matmul32(type_iq4_nl(), fill_iq4_nl, few_iq4_nl, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_iq4_nl(), fill_iq4_nl, matmul_iq4_nl_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }
 
 static inline struct type32 type_mxfp4(void) {
@@ -428,12 +395,7 @@ static void fill_mxfp4(const uint8_t *w, size_t row_bytes, size_t n_out, size_t 
     fill_panel32(type_mxfp4(), w, row_bytes, n_out, i, n_blocks, p);
 }
 
-static void few_mxfp4(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
-                      size_t y_stride) {
-    multiply_few32(type_mxfp4(), w, row_bytes, n_rows, x, y, y_stride);
-}
-
 void matmul_mxfp4_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const struct acts *x, float *y,
                          size_t y_stride) {
-    matmul32(type_mxfp4(), fill_mxfp4, few_mxfp4, w, row_bytes, n_rows, x, y, y_stride);
+    matmul32(type_mxfp4(), fill_mxfp4, matmul_mxfp4_avx512, w, row_bytes, n_rows, x, y, y_stride);
 }

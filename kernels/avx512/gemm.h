@@ -34,6 +34,8 @@ typedef void unpack_super_row(const uint8_t *block, struct super_row *out);
 /* The scales of 8 rows; `offset` says where they stand from each address on. */
 typedef __m256 scales_function(const uint8_t *const row[8], size_t offset);
 
+static_assert(GEMM_TOKENS >= TOKENS, "a group is full");
+
 struct panel {
     alignas(64) uint8_t w[PANEL_VALUES / 4][2][64]; /* [k / 4][rows / 16][row % 16][4 values] */
     alignas(64) float d[8][PANEL_ROWS];             /* of block i; super-blocks use the first */
@@ -41,8 +43,8 @@ struct panel {
     alignas(64) float m[8][PANEL_ROWS];             /* minima likewise */
     bool is_exact;                                  /* blocks: every shift is a finite number */
     /* Super-blocks only */
-    alignas(64) int32_t scale[16][8][PANEL_ROWS]; /* [sub-block][a - 1][row]: scale * a */
-    bool has_words;                               /* the scales' upper words are zero, not their sign */
+    alignas(
+        64) int32_t scale[16][8][PANEL_ROWS]; /* [sub-block][a - 1][row]: scale * a, words with zero above */
     /* What scaled sums of x are multiplied with, [j / 2][rows / 16][row][j % 2]: (centre - offset) * scale,
      * and minima. j counts the sub-blocks. */
     alignas(64) int16_t centre[8][2][32];
@@ -69,7 +71,7 @@ typedef void fill_blocks(const uint8_t *w, size_t row_bytes, size_t n_out, size_
 
 struct gemm_block_type {
     fill_blocks *fill;
-    kernel_matmul *few; /* the product with fewer than GEMM_TOKENS */
+    kernel_matmul *few; /* the type's own product, called with fewer than GEMM_TOKENS */
     int offset;         /* what the weights of the panel are too large by */
     bool has_min;
 };

@@ -243,7 +243,7 @@ TEMPLATE __m256 tile_q6_K(const uint8_t *rows, size_t stride, const struct acts 
         for (size_t r = 0; r < 8; r++) {
             block[r] = rows + r * stride;
             u[r] = dot_q6_K(block[r], x, (struct words16){ row_of(first, r), row_of(last, r) });
-            stream_prefetch(block[r], sizeof(struct block_q6_K) - 32);
+            stream_prefetch(block[r], sizeof(struct block_q6_K));
         }
         const __m256i offset = _mm256_slli_epi32(sum_of_products(plain, sums16(acts, i)), 5);
         const __m256i dots = _mm256_sub_epi32(add_halves(sum_halves(u)), offset);
@@ -313,7 +313,7 @@ TEMPLATE __m256 tile_q2_K(const uint8_t *rows, size_t stride, const struct acts 
             block[r] = rows + r * stride;
             u[r] =
                 dot_k2(false, block[r] + offsetof(struct block_q2_K, qs), NULL, x, halves_of_row(scales, r));
-            stream_prefetch(block[r], 64);
+            stream_prefetch(block[r], sizeof(struct block_q2_K));
         }
         const __m256i dots = add_halves(sum_halves(u)), mins = sum_of_products(min, sums16(acts, i));
         const __m256 d = gather_f16(block, offsetof(struct block_q2_K, d));

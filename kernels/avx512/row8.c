@@ -47,9 +47,10 @@ TEMPLATE void add_products(const uint8_t *const row[8], size_t i, size_t n_block
     }
 }
 
-/* A tile times tokens [t0, t0 + n_tokens), 1 or 2; the first of them prefetches. */
-TEMPLATE void tile_tokens(const struct tile *tile, const struct acts *x, size_t t0, size_t n_tokens, float *y,
-                          size_t y_stride) {
+/* A tile times tokens [t0, t0 + n_tokens), 1 or 2; the first of them prefetches. first: first_sum() of each
+ * token. */
+TEMPLATE void tile_tokens(const struct tile *tile, const struct acts *x, const int32_t *first, size_t t0,
+                          size_t n_tokens, float *y, size_t y_stride) {
     const size_t n_blocks = x->n / 32;
     const int8_t *q = x->q + t0 * x->n;
     __m512i u[2][8];
@@ -70,8 +71,7 @@ TEMPLATE void tile_tokens(const struct tile *tile, const struct acts *x, size_t 
     const __m256 d = gather_f16(tile->row, offsetof(struct block_q8_0, d));
     UNROLL
     for (size_t t = 0; t < n_tokens; t++) {
-        const __m256i dots =
-            _mm256_add_epi32(add_halves(sum_halves(u[t])), _mm256_set1_epi32(first_sum(x, t0 + t)));
+        const __m256i dots = _mm256_add_epi32(add_halves(sum_halves(u[t])), _mm256_set1_epi32(first[t0 + t]));
         const __m256 dx = _mm256_set1_ps(x->d[(t0 + t) * n_blocks]);
         float out[8];
         _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_mul_ps(d, dx), _mm256_cvtepi32_ps(dots)));
@@ -120,6 +120,9 @@ static void load_scales(const uint8_t *w, size_t row_bytes, size_t n_out, float 
     }
 }
 
+static_assert((int)MANY_TOKENS >= (int)ROW8_TOKENS && (int)TILE_TOKENS % (int)ROW8_TOKENS == 0,
+              "groups are full");
+
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Tokens [t0, t0 + n) in groups of ROW8_TOKENS, n at least as many. The last group begins early enough to be
@@ -149,8 +152,7 @@ static void store_sums(const struct sums *sums, const float d[ROW8_ROWS], const 
             for (size_t r = 0; r < n_out; r += 16) {
                 const __m512 scale = _mm512_mul_ps(_mm512_load_ps(d + r), dx);
                 const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums->of[g][i] + r));
-                _mm512_mask_storeu_ps(y + t * y_stride + r, first_lanes(smaller(n_out - r, 16)),
-                                      _mm512_mul_ps(scale, sum));
+                _mm512_mask_storeu_ps(y + t * y_stride + r, lanes_left(n_out - r), _mm512_mul_ps(scale, sum));
             }
         }
 }
@@ -201,13 +203,16 @@ void matmul_w8a8_avx512(const uint8_t *w, size_t row_bytes, size_t n_rows, const
         }
         return;
     }
+    int32_t first[MANY_TOKENS];
+    for (size_t t = 0; t < x->n_tokens; t++)
+        first[t] = first_sum(x, t);
     for (size_t j = 0; j < tile_count(n_rows); j++) {
         const struct tile tile = tile_at(w, row_bytes, n_rows, j);
         size_t t = 0;
         for (; t + 2 <= x->n_tokens; t += 2)
-            tile_tokens(&tile, x, t, 2, y, y_stride);
+            tile_tokens(&tile, x, first, t, 2, y, y_stride);
         if (t < x->n_tokens)
-            tile_tokens(&tile, x, t, 1, y, y_stride);
+            tile_tokens(&tile, x, first, t, 1, y, y_stride);
     }
 }
 

@@ -48,7 +48,7 @@ void row8_inner_avx512(const struct row8_panel *p, size_t n_blocks, const int8_t
                                                                               "addq $32, %[q3]\n\t"
                                                                               "decq %[left]\n\t"
                                                                               "jne 1b\n\t" EACH_SUM(SUM_STORE)
-        : [w] "+r"(w), [q] "+r"(q), [q3] "+r"(q3), [left] "+r"(n_blocks)
+        : [w] "+&r"(w), [q] "+&r"(q), [q3] "+&r"(q3), [left] "+&r"(n_blocks)
         : [n] "r"(q_stride), [sum] "r"(sum)
         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
           "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",

@@ -1,8 +1,8 @@
-/* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c and iq.c fill.
- * SPDX-License-Identifier: MIT
- * Private to kernels/avx512. For each super-block of eight rows: unpack the rows to unsigned bytes and 16-bit
- * scales in L1, then for every token add a row's products to 16 lanes, bring eight rows to one vector with a
- * row in each lane, and take the float step. So a row is unpacked once for any number of tokens. */
+/* super.h - y = W x for super-blocks of 256 and A256 activations: the template that k.c, iq.c and ternary.c
+ * fill. SPDX-License-Identifier: MIT Private to kernels/avx512. For each super-block of eight rows: unpack
+ * the rows to unsigned bytes and 16-bit scales in L1, then for every token add a row's products to 16 lanes,
+ * bring eight rows to one vector with a row in each lane, and take the float step. So a row is unpacked once
+ * for any number of tokens. */
 #ifndef QUERN_KERNELS_AVX512_SUPER_H
 #define QUERN_KERNELS_AVX512_SUPER_H
 

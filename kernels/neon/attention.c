@@ -182,9 +182,8 @@ TEMPLATE void attn_values(load4_function *load4, load1_function *load1, size_t v
                           float *o) {
     for (size_t i = 0; i < n; i++) {
         const size_t begin = spans[i].begin, end = spans[i].end;
-        if (begin < end)
-            values_of_query(load4, load1, value_bytes, p + i * ATTN_BLOCK + begin, end - begin,
-                            rows + begin * head_dim * value_bytes, head_dim, o + i * head_dim);
+        values_of_query(load4, load1, value_bytes, p + i * ATTN_BLOCK + begin, end - begin,
+                        rows + begin * head_dim * value_bytes, head_dim, o + i * head_dim);
     }
 }
 

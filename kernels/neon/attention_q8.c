@@ -76,8 +76,7 @@ static void values_of_query(const float *p, size_t n, const uint8_t *rows, size_
 void attn_values_q8_0_neon(const float *p, const struct attn_span *spans, size_t n, const void *rows,
                            size_t head_dim, float *o) {
     for (size_t i = 0; i < n; i++)
-        if (spans[i].begin < spans[i].end)
-            values_of_query(p + i * ATTN_BLOCK + spans[i].begin, spans[i].end - spans[i].begin,
-                            (const uint8_t *)rows + spans[i].begin * cache_bytes(CACHE_Q8_0, head_dim),
-                            head_dim, o + i * head_dim);
+        values_of_query(p + i * ATTN_BLOCK + spans[i].begin, spans[i].end - spans[i].begin,
+                        (const uint8_t *)rows + spans[i].begin * cache_bytes(CACHE_Q8_0, head_dim), head_dim,
+                        o + i * head_dim);
 }
